@@ -1,0 +1,1 @@
+"""Seam: built-in ways to train, one file each: form, fit, evaluate."""

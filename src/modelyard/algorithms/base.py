@@ -1,0 +1,73 @@
+"""Seam: a built-in way to train in one scenario.
+
+`algorithms/<scenario>/<algorithm>.py` holds exactly one `Algorithm`. It runs inside the sandbox. It is given rows with their
+labels for training and validation, and test rows without labels; the platform splits and scores, the algorithm only learns.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from modelyard.formats.base import Batch, Predictor
+from modelyard.protocol.signature import Signature
+
+Parameters = TypeVar("Parameters", bound=BaseModel)
+
+
+class Report(ABC):
+    """How an algorithm says how it is doing; each call reaches the job's page at once."""
+
+    @abstractmethod
+    def progress(self, phase: str, fraction: float, eta_seconds: float | None = None) -> None:
+        """How far: `fraction` of this algorithm's own work, 0 to 1, never going back."""
+
+    @abstractmethod
+    def metric(self, name: str, step: int, value: float) -> None:
+        """One point of a metric's history."""
+
+    @abstractmethod
+    def log(self, line: str) -> None:
+        """One line of the log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """What an algorithm learns from.
+
+    `labels` and `validation_labels`: classification: int64 indices into `signature.classes`; regression: float64 values.
+    """
+
+    signature: Signature
+    rows: Batch
+    labels: NDArray[Any]
+    validation: Batch
+    validation_labels: NDArray[Any]
+    seed: int
+
+
+class Trained(Predictor):
+    """What `fit` returns: predicts with the training pipeline itself, and knows how to be saved."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> str:
+        """Write what is served into `folder`; the name of the format that reads it ("onnx" where it converts)."""
+
+
+class Algorithm(ABC, Generic[Parameters]):
+    """One way to train. `title` and `description` are what the catalogue shows."""
+
+    title: ClassVar[str]
+    description: ClassVar[str]
+    Parameters: type[Parameters]
+
+    @abstractmethod
+    def fit(self, data: TrainingData, parameters: Parameters, report: Report) -> Trained:
+        """Learn. Deterministic for the same data, parameters and seed."""
+
+    def source(self, parameters: Parameters) -> str:
+        """The body of `train.py`: what rebuilds this model outside the platform."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Process: the control plane's REST interface. The only writer of wanted state."""

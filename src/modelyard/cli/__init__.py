@@ -1,0 +1,1 @@
+"""The `modelyard` command: one file per feature; speaks to the sdk only and starts processes."""

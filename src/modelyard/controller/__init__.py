@@ -1,0 +1,1 @@
+"""Process: makes the running world match the wanted rows."""

@@ -1,0 +1,1 @@
+"""Words that every other part uses: errors, settings, ids, time, the registry. Knows nobody."""

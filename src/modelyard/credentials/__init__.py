@@ -1,0 +1,1 @@
+"""Seam: who sent this request. No database; keys come from the caller."""

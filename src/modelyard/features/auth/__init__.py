@@ -1,0 +1,1 @@
+"""Users, roles, API keys, logins, and the one permission function."""

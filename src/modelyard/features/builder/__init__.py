@@ -1,0 +1,1 @@
+"""From an intent in plain words to a version."""

@@ -1,0 +1,1 @@
+"""Scenarios, algorithms and their forms; read-only over the algorithms seam."""

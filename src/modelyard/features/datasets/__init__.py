@@ -1,0 +1,1 @@
+"""Datasets, their samples with purposes, and immutable releases."""

@@ -1,0 +1,1 @@
+"""Deployments: which versions run where, and the routing table."""

@@ -1,0 +1,1 @@
+"""Prefixes, models, versions and their artifacts."""

@@ -1,0 +1,1 @@
+"""Jobs, runs and their metric history."""

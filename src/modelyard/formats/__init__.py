@@ -1,0 +1,1 @@
+"""Seam: how a trained model is saved, loaded and called."""

@@ -1,0 +1,1 @@
+"""Frozen messages between processes. No behaviour beyond encoding; no I/O."""

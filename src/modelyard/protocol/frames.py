@@ -1,0 +1,35 @@
+"""The frames that gateway and replica exchange on one multiplexed connection.
+
+    u32 body length | u32 request id | u8 kind | u8 content | u16 tag | u32 value | body      (little endian, 16 bytes)
+
+kind      what the frame is: see `Kind`
+content   what the body is: see `Content`
+tag       in a request the slot of the version in the replica; in a reply the HTTP status
+value     in a request the deadline in milliseconds from now (0: none); in a reply the number of rows answered
+"""
+
+import struct
+from enum import IntEnum
+
+HEADER = struct.Struct("<IIBBHI")
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    REQUEST = 1
+    REPLY = 2
+    READY = 3
+    DRAIN = 4
+    PING = 5
+    PONG = 6
+
+
+class Content(IntEnum):
+    """What a frame's body is."""
+
+    JSON = 0
+    CSV = 1
+
+
+MEDIA_TYPES = {Content.JSON: "application/json", Content.CSV: "text/csv; charset=utf-8"}

@@ -1,0 +1,1 @@
+"""Process: holds model versions and answers frames. No database."""

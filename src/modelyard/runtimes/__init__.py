@@ -1,0 +1,1 @@
+"""Seam: start, stop and list processes."""

@@ -1,0 +1,1 @@
+"""Seam: run a command shut in."""

@@ -1,0 +1,1 @@
+"""The Python client: one file per feature, typed by the features' schemas."""

@@ -1,0 +1,1 @@
+"""Where bytes and rows are kept: the database, the object store, secrets."""

@@ -1,0 +1,1 @@
+"""Seam: the object store, on a local folder or on S3."""

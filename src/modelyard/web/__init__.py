@@ -1,0 +1,1 @@
+"""FastAPI pieces that all routes share: session, paging, errors, idempotency."""

@@ -1,0 +1,1 @@
+"""Process: runs one job, shut in a sandbox, and reports to the api. No database."""

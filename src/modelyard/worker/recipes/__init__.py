@@ -1,0 +1,1 @@
+"""One file per kind of job: what a worker does with it."""
