@@ -29,9 +29,13 @@ class Server(msgspec.Struct, frozen=True):
 
     host: Annotated[str, described("Address the gateway listens on.", "HOST")] = "127.0.0.1"
     port: Annotated[int, described("Port the gateway listens on; 0 chooses a free one.", "PORT")] = 8000
-    public_url: Annotated[str, described("The URL users see, where a proxy stands in front; empty: host and port.")] = ""
+    public_url: Annotated[str, described("The URL users see, where a proxy stands in front; empty: host and port.")] = (
+        ""
+    )
     gateways: Annotated[int, described("Gateway processes that share the port.")] = 1
-    drain_seconds: Annotated[float, described("How long a stopping process waits for answers in flight, seconds.")] = 4.0
+    drain_seconds: Annotated[float, described("How long a stopping process waits for answers in flight, seconds.")] = (
+        4.0
+    )
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -44,13 +48,17 @@ class Database(msgspec.Struct, frozen=True):
 class Objects(msgspec.Struct, frozen=True):
     """Where bytes are kept. An S3 endpoint and its keys come from the usual AWS_* variables."""
 
-    url: Annotated[str, described("`s3://bucket/path` or a folder; empty: `objects/` in the data folder.", "OBJECTS_URL")] = ""
+    url: Annotated[
+        str, described("`s3://bucket/path` or a folder; empty: `objects/` in the data folder.", "OBJECTS_URL")
+    ] = ""
 
 
 class Auth(msgspec.Struct, frozen=True):
     """Who may come in."""
 
-    mode: Annotated[str, described("`on`, or `off` for enterprise mode: no authentication, private addresses only.", "AUTH")] = "on"
+    mode: Annotated[
+        str, described("`on`, or `off` for enterprise mode: no authentication, private addresses only.", "AUTH")
+    ] = "on"
     token_seconds: Annotated[int, described("How long a login token holds, seconds.")] = 3600
     logins_at_once: Annotated[int, described("Password checks that run at the same time.")] = 2
 
@@ -71,7 +79,9 @@ class Sandbox(msgspec.Struct, frozen=True):
     """What shuts jobs in."""
 
     kind: Annotated[str, described("`auto`, or the name of one sandbox.", "SANDBOX")] = "auto"
-    allow_builtin: Annotated[bool, described("Run built-in algorithms where no sandbox holds (never foreign code).")] = False
+    allow_builtin: Annotated[
+        bool, described("Run built-in algorithms where no sandbox holds (never foreign code).")
+    ] = False
 
 
 class Replicas(msgspec.Struct, frozen=True):
@@ -97,8 +107,12 @@ class Limits(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """All groups. `data` is the platform's folder."""
 
-    data: Annotated[Path, described("The platform's folder: database, objects, sockets, keys.", "DATA")] = Path("modelyard-data")
-    secret: Annotated[str, described("Signing and internal secret; empty: made once and kept in the data folder.", "SECRET")] = ""
+    data: Annotated[Path, described("The platform's folder: database, objects, sockets, keys.", "DATA")] = Path(
+        "modelyard-data"
+    )
+    secret: Annotated[
+        str, described("Signing and internal secret; empty: made once and kept in the data folder.", "SECRET")
+    ] = ""
     log_level: Annotated[str, described("debug, info, warning or error.", "LOG_LEVEL")] = "info"
     server: Server = Server()
     database: Database = Database()
@@ -169,6 +183,38 @@ def load(environment: Mapping[str, str], **overrides: Any) -> Settings:
     return msgspec.structs.replace(settings, data=settings.data.expanduser().absolute())
 
 
+def from_environment(**overrides: Any) -> Settings:
+    """The settings of this process; see `load`."""
+    return load(os.environ, **overrides)  # noqa: TID251 - the one place
+
+
+def as_variables(settings: Settings) -> dict[str, str]:
+    """The variables from which `load` builds the same settings again; defaults are left out."""
+    found: dict[str, str] = {}
+
+    def visit(group: msgspec.Struct, name: str) -> None:
+        hints = get_type_hints(type(group), include_extras=True)
+        for field in msgspec.structs.fields(group):
+            value = getattr(group, field.name)
+            if is_group(hints[field.name]):
+                visit(value, field.name)
+            elif value != field.default:
+                found[_variable(hints[field.name], name, field.name)[0]] = str(value)
+
+    visit(settings, "")
+    return found
+
+
+def child_environment(settings: Settings, *, leave_out: frozenset[str] = frozenset()) -> dict[str, str]:
+    """What the platform's own processes are started with: this process's environment, with exactly `settings` in it.
+
+    MODELYARD_ variables that say something else are dropped, so that a child reads no other settings than its parent.
+    `leave_out` names variables that the child has no business with.
+    """
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}  # noqa: TID251
+    return {name: value for name, value in {**outside, **as_variables(settings)}.items() if name not in leave_out}
+
+
 CLIENT_VARIABLES = frozenset({"MODELYARD_URL", "MODELYARD_API_KEY"})
 
 
@@ -178,6 +224,11 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
+def unknown_variables_here() -> list[str]:
+    """Those of this process; see `unknown_variables`."""
+    return unknown_variables(os.environ)  # noqa: TID251
+
+
 def _variable(hint: Any, group: str, name: str) -> tuple[str, str]:
     meta = next((extra for extra in get_args(hint)[1:] if isinstance(extra, msgspec.Meta)), msgspec.Meta())
     own = (meta.extra or {}).get("variable")
@@ -185,7 +236,9 @@ def _variable(hint: Any, group: str, name: str) -> tuple[str, str]:
     return PREFIX + (own or usual), meta.description or ""
 
 
-def _read(kind: type[msgspec.Struct], group: str, environment: Mapping[str, str], overrides: dict[str, Any]) -> dict[str, Any]:
+def _read(
+    kind: type[msgspec.Struct], group: str, environment: Mapping[str, str], overrides: dict[str, Any]
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     hints = get_type_hints(kind, include_extras=True)
     for field in msgspec.structs.fields(kind):

@@ -1,4 +1,7 @@
-"""Seam: one way in which a request says who sent it. No database: what is known of keys and users comes from a Directory."""
+"""Seam.
+
+One way in which a request says who sent it. No database: what is known of keys and users comes from a Directory.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -29,7 +29,8 @@ def read_secret(settings: Settings) -> bytes:
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
-    """A key for one purpose only, so that what leaks there opens nothing else (HMAC-SHA-256 as in RFC 5869's expand)."""
+    """A key for one purpose only, so that what leaks there opens nothing else (HMAC-SHA-256 as in RFC 5869's
+    expand)."""
     return hmac.digest(secret, purpose.encode(), hashlib.sha256)
 
 

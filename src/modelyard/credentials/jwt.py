@@ -1,4 +1,7 @@
-"""JSON Web Tokens: what a login answers with and the console sends. Signed with HS256, never anything else (RFC 8725)."""
+"""JSON Web Tokens.
+
+What a login answers with and the console sends. Signed with HS256, never anything else (RFC 8725).
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -7,7 +7,11 @@ from modelyard.core.registry import Registry
 from modelyard.credentials.base import Credential, Directory
 from modelyard.protocol.routing import Caller
 
-REGISTRY = Registry("modelyard.credentials", Credential, exclude=frozenset({"internal", "presented"}))
+REGISTRY: Registry[Credential] = Registry(
+    "modelyard.credentials",
+    Credential,  # type: ignore[type-abstract]
+    exclude=frozenset({"internal", "presented"}),
+)
 
 
 class Presented:

@@ -3,7 +3,7 @@
     u32 body length | u32 request id | u8 kind | u8 content | u16 tag | u32 value | body      (little endian, 16 bytes)
 
 kind      what the frame is: see `Kind`
-content   what the body is: see `Content`
+content   what the body is: see `Content`; in a request its high four bits say what the answer is to be
 tag       in a request the slot of the version in the replica; in a reply the HTTP status
 value     in a request the deadline in milliseconds from now (0: none); in a reply the number of rows answered
 """
@@ -30,6 +30,11 @@ class Content(IntEnum):
 
     JSON = 0
     CSV = 1
+
+
+def exchange(body: Content, answer: Content) -> int:
+    """The `content` of a request with this body that is to be answered in this form."""
+    return body | answer << 4
 
 
 MEDIA_TYPES = {Content.JSON: "application/json", Content.CSV: "text/csv; charset=utf-8"}

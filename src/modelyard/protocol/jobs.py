@@ -27,7 +27,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A training run: tables in, one version folder out, below the object-store prefix `output`.
 
     Where no table has the purpose test (or validation), the platform splits training rows with `seed`.
-    `drop` are columns that are not used (identifiers, leaks).
+    `drop` are columns that are not used (identifiers, leaks). `seconds` is a budget: no further candidate begins after it.
     """
 
     scenario: str
@@ -41,6 +41,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     metric: str | None = None
     drop: tuple[str, ...] = ()
     seed: int = 0
+    seconds: float | None = None
     intent: str | None = None
     reasons: tuple[str, ...] = ()
 

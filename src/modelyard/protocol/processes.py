@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from modelyard.protocol.jobs import Failure
+
 Role = Literal["worker", "replica"]
 
 
@@ -32,9 +34,11 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """One process that a runtime started. `exit_code` is None while it runs, negative for a signal.
+    """One process that a runtime started.
 
-    `address` is where it listens once it does, None before.
+    `exit_code` is negative for a signal; None while it runs, and after an end that nobody was there to see (the runtime
+    that started it was gone, or the machine went down). `alive` alone says whether it runs.
+    `address` is where it listens once it does, None before and after. `failure` is why it gave up, where it said so.
     """
 
     id: str
@@ -45,6 +49,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     alive: bool = True
     exit_code: int | None = None
     address: str | None = None
+    failure: Failure | None = None
 
 
 class HeldVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,9 @@ from typing import Literal
 import msgspec
 
 
+RouteState = Literal["loading", "ready", "failed"]
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who a credential stands for, and what it may call.
 
@@ -38,7 +41,7 @@ class VersionRoute(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     weight: int = 0
     stage: str | None = None
-    state: Literal["loading", "ready", "failed"] = "loading"
+    state: RouteState = "loading"
     targets: tuple[Target, ...] = ()
 
 

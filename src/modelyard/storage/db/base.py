@@ -42,7 +42,10 @@ class Table(DeclarativeBase):
 
 
 class Owned:
-    """A row that belongs to an organisation: every query filters by it, so that a foreign id looks like a missing one."""
+    """A row that belongs to an organisation.
+
+    Every query filters by it, so that a foreign id looks like a missing one.
+    """
 
     organisation: Mapped[str] = mapped_column(String, index=True)
     created_at: Mapped[datetime]

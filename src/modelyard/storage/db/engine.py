@@ -1,7 +1,7 @@
 """The database: one engine per process, sessions that are one transaction each.
 
-SQLite in WAL mode by default, PostgreSQL by URL. On SQLite a writing transaction begins IMMEDIATE: two that begin as readers
-and both want to write would otherwise end in "database is locked".
+SQLite in WAL mode by default, PostgreSQL by URL. On SQLite a writing transaction begins IMMEDIATE: two that begin as
+readers and both want to write would otherwise end in "database is locked".
 """
 
 import sqlite3
@@ -81,7 +81,9 @@ def _translate(error: DBAPIError) -> ModelyardError | None:
         return OutOfSpace("The database's disk is full. Free some space, then try again.", retry_after=30)
     if "database is locked" in text:
         return Unavailable("The database is busy. Try again.", retry_after=1)
-    if error.connection_invalidated or (isinstance(error, OperationalError) and not isinstance(error.orig, sqlite3.Error)):
+    if error.connection_invalidated or (
+        isinstance(error, OperationalError) and not isinstance(error.orig, sqlite3.Error)
+    ):
         return Unavailable("The database does not answer. Try again shortly.", retry_after=2)
     return None
 
@@ -98,5 +100,3 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     read_only = connection.get_execution_options().get(READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-

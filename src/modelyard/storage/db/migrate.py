@@ -31,7 +31,9 @@ def migrate(database: Database) -> None:
     if at == newest():
         return
     if at is not None and at > newest():
-        raise Broken(f"The database is at revision {at}, this release knows {newest()}. Install the newer release again.")
+        raise Broken(
+            f"The database is at revision {at}, this release knows {newest()}. Install the newer release again."
+        )
     # Alembic is slow to import and most starts do not need it.
     from alembic import command
     from alembic.config import Config

@@ -1,0 +1,99 @@
+"""The controller process: one loop that makes the running world match the wanted rows.
+
+Each turn: hold the lease; look at what runs; take back the jobs of dead workers and start waiting ones; take each
+deployment one step further; publish the routing table. It can be killed anywhere: the next one starts again from the
+rows and the processes.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+from modelyard.controller.jobs import JobKeeper
+from modelyard.controller.replicas import ReplicaKeeper
+from modelyard.core import ids
+from modelyard.core.errors import ModelyardError
+from modelyard.core.settings import Settings
+from modelyard.features.deployments import observed
+from modelyard.runtimes.opened import open_runtime
+from modelyard.web.idempotency import forget_old
+from modelyard.web.platform import Platform, open_platform
+
+log = logging.getLogger("modelyard.controller")
+TURN = 0.15
+LEASE_SECONDS = 5.0
+SWEEP_EVERY = 600.0
+
+
+def main(settings: Settings) -> int:
+    """Work until asked to stop; the exit code."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        platform = open_platform(settings)
+    except ModelyardError as error:
+        log.error("%s", error.message)
+        return 1
+    Controller(platform).run(stop)
+    return 0
+
+
+class Controller:
+    """The loop and what it keeps between turns: nothing that the next controller could not see for itself."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._owner = f"{socket.gethostname()}-{os.getpid()}-{ids.new('ctl')[-6:]}"
+        runtime = open_runtime(platform.settings)
+        self._runtime = runtime
+        self._jobs = JobKeeper(platform, runtime)
+        self._replicas = ReplicaKeeper(platform, runtime)
+        self._swept = float("-inf")
+
+    def run(self, stop: threading.Event) -> None:
+        """Turn until `stop` is set. An outage of the database is waited for, not died of."""
+        log.info("the controller works as %s", self._owner)
+        while not stop.is_set():
+            pause = TURN
+            try:
+                self.turn()
+            except ModelyardError as error:
+                log.warning("%s", error.message)
+                pause = error.retry_after or 1.0
+            except Exception:
+                log.exception("this turn failed; the next one starts afresh")
+                pause = 1.0
+            stop.wait(pause)
+        self._leave()
+
+    def turn(self) -> bool:
+        """One turn; whether this controller is the one that works."""
+        with self._platform.database.session() as session:
+            if not observed.take_lease(session, self._owner, LEASE_SECONDS):
+                return False
+        processes = self._runtime.list()
+        self._jobs.turn([process for process in processes if process.role == "worker"])
+        self._replicas.turn([process for process in processes if process.role == "replica"])
+        self._sweep()
+        return True
+
+    def _sweep(self) -> None:
+        if time.monotonic() - self._swept < SWEEP_EVERY:
+            return
+        self._swept = time.monotonic()
+        with self._platform.database.session() as session:
+            forget_old(session, self._platform.clock.now())
+
+    def _leave(self) -> None:
+        try:
+            with self._platform.database.session() as session:
+                observed.give_lease_back(session, self._owner)
+        except ModelyardError as error:
+            log.warning("the lease could not be given back, it lapses by itself: %s", error.message)
+        self._platform.database.dispose()

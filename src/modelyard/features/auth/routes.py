@@ -1,0 +1,91 @@
+"""REST: logins and API keys."""
+
+from fastapi import APIRouter, Request
+
+from modelyard.core.errors import Forbidden
+from modelyard.core.paging import Page
+from modelyard.credentials import jwt
+from modelyard.features.auth import operations, schemas
+from modelyard.features.auth.dependencies import Public, Reader, Writer
+from modelyard.features.auth.passwords import Passwords
+from modelyard.features.auth.tables import ApiKeyRow
+from modelyard.web.paging import PagingOf
+from modelyard.web.requests import StrictRoute
+from modelyard.web.session import DbSession, PlatformOf
+
+router = APIRouter(prefix="/api/v1", tags=["auth"], route_class=StrictRoute)
+
+
+@router.post("/auth/login", dependencies=[Public])
+def log_in(body: schemas.Login, request: Request, platform: PlatformOf) -> schemas.Token:
+    """Log in with a user name and a password."""
+    # A transaction of its own that only reads: a password check takes long and must not hold the write lock.
+    with platform.database.session(read_only=True) as session:
+        user = operations.log_in(session, body.username, body.password, _passwords(request))
+    return _token(platform, user.id)
+
+
+@router.post("/auth/refresh")
+def refresh(caller: Reader, platform: PlatformOf) -> schemas.Token:
+    """A new token for a caller whose token still holds. An API key gets none: the token would outlive its limits."""
+    if caller.key is not None:
+        raise Forbidden("An API key cannot be turned into a login. Log in with `POST /api/v1/auth/login`.")
+    return _token(platform, caller.user)
+
+
+@router.get("/auth/me")
+def me(caller: Reader, platform: PlatformOf) -> schemas.Me:
+    """Who the caller is."""
+    return schemas.Me(
+        user=caller.user,
+        username=caller.username,
+        role=caller.role,
+        organisation=caller.organisation,
+        api_key=caller.key,
+        read_only=caller.read_only,
+        prefixes=list(caller.prefixes) if caller.prefixes is not None else None,
+        enterprise_mode=platform.settings.auth.mode == "off",
+    )
+
+
+@router.post("/auth/password", status_code=204)
+def change_password(body: schemas.PasswordChange, caller: Writer, session: DbSession, request: Request) -> None:
+    """Replace the caller's own password."""
+    operations.change_password(session, caller, body.old, body.new, _passwords(request))
+
+
+@router.post("/api-keys", status_code=201)
+def create_key(
+    body: schemas.ApiKeyCreate, caller: Writer, session: DbSession, platform: PlatformOf
+) -> schemas.NewApiKey:
+    """Make an API key. Its text is in this answer and nowhere else."""
+    row, text = operations.create_key(session, caller, body, platform.clock.now())
+    return schemas.NewApiKey(**_key(row).model_dump(), key=text)
+
+
+@router.get("/api-keys")
+def list_keys(caller: Reader, session: DbSession, paging: PagingOf) -> Page[schemas.ApiKey]:
+    """The caller's API keys."""
+    found = operations.list_keys(session, caller, paging)
+    return Page(items=[_key(row) for row in found.rows], next_cursor=found.next_cursor, total=found.total)
+
+
+@router.delete("/api-keys/{key_id}", status_code=204)
+def revoke_key(key_id: str, caller: Writer, session: DbSession, platform: PlatformOf) -> None:
+    """End an API key; every gateway refuses it within a second."""
+    operations.revoke_key(session, caller, key_id, platform.clock.now())
+
+
+def _token(platform: PlatformOf, user: str) -> schemas.Token:
+    seconds = platform.settings.auth.token_seconds
+    now = platform.clock.now().timestamp()
+    return schemas.Token(access_token=jwt.sign(user, platform.secret, now=now, seconds=seconds), expires_in=seconds)
+
+
+def _key(row: ApiKeyRow) -> schemas.ApiKey:
+    return schemas.ApiKey.model_validate(row, from_attributes=True)
+
+
+def _passwords(request: Request) -> Passwords:
+    checker: Passwords = request.app.state.passwords
+    return checker

@@ -1,0 +1,36 @@
+"""Internal route: the routing table, by long poll."""
+
+import time
+from typing import Annotated
+
+import anyio
+from anyio import to_thread
+from fastapi import APIRouter, Query, Response
+
+from modelyard.features.deployments import observed
+from modelyard.web.internal import Internal
+from modelyard.web.platform import Platform
+from modelyard.web.session import PlatformOf
+
+router = APIRouter(prefix="/internal", dependencies=[Internal], include_in_schema=False)
+LOOK_EVERY = 0.1
+
+
+@router.get("/routing")
+async def routing(
+    platform: PlatformOf, after: Annotated[int, Query()] = 0, wait: Annotated[float, Query(ge=0, le=60)] = 20
+) -> Response:
+    """The newest routing table as soon as its number is not `after`; 204 where nothing came for `wait` seconds."""
+    until = time.monotonic() + wait
+    while True:
+        document = await to_thread.run_sync(_published, platform, after)
+        if document is not None:
+            return Response(document, media_type="application/json")
+        if time.monotonic() >= until:
+            return Response(status_code=204)
+        await anyio.sleep(LOOK_EVERY)
+
+
+def _published(platform: Platform, after: int) -> bytes | None:
+    with platform.database.session(read_only=True) as session:
+        return observed.published(session, after)

@@ -1,0 +1,103 @@
+"""Rows of deployments.
+
+What is wanted (deployments, revisions) and what was observed (replicas, events). Private to this feature.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from modelyard.features.deployments.schemas import DeploymentState
+from modelyard.storage.db.base import Owned, Table
+
+
+class DeploymentRow(Owned, Table):
+    """The place where versions run.
+
+    `wanted` is running, stopped or deleted; `state` and `message` are what was observed.
+    """
+
+    __tablename__ = "deployments"
+    __table_args__ = (UniqueConstraint("organisation", "key"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str]
+    environment: Mapped[str]
+    replicas: Mapped[int]
+    wanted: Mapped[str]
+    revision: Mapped[int]
+    state: Mapped[DeploymentState] = mapped_column(String)
+    message: Mapped[str]
+    failures: Mapped[int]
+    not_before: Mapped[datetime | None]
+
+
+class RevisionRow(Owned, Table):
+    """One wanted content of a deployment.
+
+    `versions` is a list of {version, weight}, in the order of the replica's slots.
+    """
+
+    __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("deployment", "number"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    deployment: Mapped[str] = mapped_column(ForeignKey("deployments.id"), index=True)
+    number: Mapped[int]
+    versions: Mapped[list[Any]] = mapped_column(JSON)
+    note: Mapped[str]
+
+
+class ReplicaRow(Table):
+    """One process of a deployment.
+
+    `state`: starting, ready, draining, ended. `since` is when it came into that state.
+    """
+
+    __tablename__ = "replicas"
+    __table_args__ = (Index("ix_replicas_deployment_state", "deployment", "state"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    deployment: Mapped[str] = mapped_column(ForeignKey("deployments.id"), index=True)
+    revision: Mapped[int]
+    state: Mapped[str]
+    address: Mapped[str]
+    message: Mapped[str]
+    since: Mapped[datetime]
+    started_at: Mapped[datetime]
+
+
+class EventRow(Table):
+    """Something that happened to a deployment, with its reason."""
+
+    __tablename__ = "deployment_events"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    deployment: Mapped[str] = mapped_column(ForeignKey("deployments.id"), index=True)
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    message: Mapped[str]
+
+
+class RoutingTableRow(Table):
+    """A published routing table; the newest number is the one that counts."""
+
+    __tablename__ = "routing_tables"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[str]
+    document: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+
+
+class LeaseRow(Table):
+    """Which controller works: whoever renewed last. `token` rises with every change of hands."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    token: Mapped[int]
+    until: Mapped[datetime]

@@ -1,0 +1,70 @@
+"""SQL over models. Private to this feature. Every query filters by organisation."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from modelyard.features.models.tables import HoldRow, ModelRow, PrefixRow, VersionRow
+from modelyard.storage.db.paging import Paging, Rows, page
+
+
+def prefix(session: Session, organisation: str, path: str) -> PrefixRow | None:
+    """A prefix by its path."""
+    return session.scalars(
+        select(PrefixRow).where(PrefixRow.organisation == organisation, PrefixRow.path == path)
+    ).first()
+
+
+def prefixes(session: Session, organisation: str) -> Sequence[tuple[PrefixRow, int]]:
+    """Every prefix with the number of its models, by path."""
+    count = (
+        select(func.count())
+        .where(ModelRow.organisation == PrefixRow.organisation, ModelRow.prefix == PrefixRow.path)
+        .scalar_subquery()
+    )
+    query = select(PrefixRow, count).where(PrefixRow.organisation == organisation).order_by(PrefixRow.path)
+    return [(row, int(models)) for row, models in session.execute(query)]
+
+
+def model(session: Session, organisation: str, prefix: str, name: str) -> ModelRow | None:
+    """A model by its path."""
+    wanted = (ModelRow.organisation == organisation, ModelRow.prefix == prefix, ModelRow.name == name)
+    return session.scalars(select(ModelRow).where(*wanted)).first()
+
+
+def models(session: Session, organisation: str, prefix: str | None, paging: Paging) -> Rows:
+    """Models, of one prefix where one is given."""
+    statement = select(ModelRow).where(ModelRow.organisation == organisation)
+    if prefix is not None:
+        statement = statement.where(ModelRow.prefix == prefix)
+    return page(session, statement, ModelRow.id, paging)
+
+
+def versions(session: Session, model_id: str) -> Sequence[VersionRow]:
+    """A model's versions, newest first."""
+    return session.scalars(
+        select(VersionRow).where(VersionRow.model == model_id).order_by(VersionRow.number.desc())
+    ).all()
+
+
+def version_of_job(session: Session, job_id: str) -> VersionRow | None:
+    """The version that a job made."""
+    return session.scalars(select(VersionRow).where(VersionRow.job == job_id)).first()
+
+
+def versions_by_id(session: Session, ids: Sequence[str]) -> Sequence[tuple[VersionRow, ModelRow]]:
+    """Versions with their models, in no order."""
+    query = select(VersionRow, ModelRow).join(ModelRow, ModelRow.id == VersionRow.model).where(VersionRow.id.in_(ids))
+    return [(version, owner) for version, owner in session.execute(query)]
+
+
+def holders(session: Session, version_ids: Sequence[str]) -> Sequence[str]:
+    """Who needs any of these versions."""
+    query = select(HoldRow.holder).where(HoldRow.version.in_(version_ids)).distinct().order_by(HoldRow.holder)
+    return session.scalars(query).all()
+
+
+def drop_holds(session: Session, holder: str) -> None:
+    """Forget everything that `holder` held."""
+    session.execute(delete(HoldRow).where(HoldRow.holder == holder))

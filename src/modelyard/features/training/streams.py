@@ -1,0 +1,80 @@
+"""Live streams of jobs as server-sent events (HTML standard, section 9.2).
+
+Each look is a short transaction of its own.
+"""
+
+from collections.abc import AsyncIterator, Callable
+
+import anyio
+from anyio import to_thread
+from fastapi import Request
+from sqlalchemy.orm import Session
+
+from modelyard.features.training import queries
+from modelyard.features.training.schemas import ENDED, Job, LogLine
+from modelyard.features.training.tables import JobRow
+from modelyard.web.platform import Platform
+
+MEDIA_TYPE = "text/event-stream"
+LOOK_EVERY = 0.25
+KEEP_ALIVE_EVERY = 60  # looks
+BATCH = 1000
+
+
+def last_event_id(request: Request, after: int) -> int:
+    """Where a client that reconnects was: its `Last-Event-ID`, else `after`."""
+    sent = request.headers.get("last-event-id", "")
+    return int(sent) if sent.isdigit() else after
+
+
+async def follow_log(platform: Platform, job_id: str, after: int) -> AsyncIterator[str]:
+    """Each line after number `after` as an event `line`, then `end` with the job's state."""
+
+    def look(after: int) -> tuple[list[LogLine], str]:
+        with platform.database.session(read_only=True) as session:
+            # The state is read first: lines that come later than the end would be lost otherwise.
+            row = session.get_one(JobRow, job_id)
+            found = queries.lines(session, job_id, after=after, limit=BATCH, newest_first=False)
+            return [LogLine.model_validate(line, from_attributes=True) for line in found], row.state
+
+    quiet = 0
+    while True:
+        lines, state = await to_thread.run_sync(look, after)
+        for line in lines:
+            after = line.sequence
+            yield _event("line", line.model_dump_json(), line.sequence)
+        if state in ENDED and len(lines) < BATCH:
+            yield _event("end", f'{{"state":"{state}"}}')
+            return
+        quiet = 0 if lines else quiet + 1
+        if quiet % KEEP_ALIVE_EVERY == KEEP_ALIVE_EVERY - 1:
+            yield ": still here\n\n"
+        if not lines:
+            await anyio.sleep(LOOK_EVERY)
+
+
+async def follow_job(platform: Platform, show: Callable[[Session], Job]) -> AsyncIterator[str]:
+    """The job as an event `job` whenever it changes, until it has ended."""
+
+    def look() -> Job:
+        with platform.database.session(read_only=True) as session:
+            return show(session)
+
+    last, quiet = "", 0
+    while True:
+        job = await to_thread.run_sync(look)
+        now = job.model_dump_json()
+        if now != last:
+            yield _event("job", now)
+        if job.state in ENDED:
+            return
+        quiet = 0 if now != last else quiet + 1
+        last = now
+        if quiet % KEEP_ALIVE_EVERY == KEEP_ALIVE_EVERY - 1:
+            yield ": still here\n\n"
+        await anyio.sleep(LOOK_EVERY)
+
+
+def _event(name: str, data: str, number: int | None = None) -> str:
+    head = f"id: {number}\n" if number is not None else ""
+    return f"{head}event: {name}\ndata: {data}\n\n"
