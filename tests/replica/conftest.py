@@ -1,6 +1,7 @@
 """A data folder, and replicas on it that are gone when the test is."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ from modelyard.protocol.processes import HeldVersion
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Iterator[Settings]:
     """A platform's settings on a fresh data folder."""
-    return Settings(data=tmp_path / "data", secret="0" * 64, log_level="warning")
+    made = Settings(data=tmp_path / "data", secret="0" * 64, log_level="warning")
+    yield made
+    shutil.rmtree(made.run_folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -119,11 +119,11 @@ class Api:
 
 @pytest.fixture
 def settings(tmp_path, request) -> Settings:
-    """Parametrize indirectly with other Jobs."""
+    """Parametrize indirectly with other groups of settings."""
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
-    usual = Jobs(memory=1 << 30, processes=64, seconds=120, lease_seconds=10)
-    return Settings(data=folder, jobs=getattr(request, "param", usual))
+    usual = {"jobs": Jobs(memory=1 << 30, processes=64, seconds=120, lease_seconds=10)}
+    return Settings(data=folder, **{**usual, **getattr(request, "param", {})})
 
 
 @pytest.fixture

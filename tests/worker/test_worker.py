@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.core.settings import Jobs, child_environment
+from modelyard.core.settings import Jobs, Sandbox, child_environment
 
 SLEEPER = """
 import os, sys, time
@@ -161,7 +161,7 @@ def test_a_trap_in_place_of_the_reason_is_not_followed(api, begin, program):
     assert api.finish["failure"]["code"] == "training_failed"
 
 
-@pytest.mark.parametrize("settings", [Jobs(memory=160 << 20, lease_seconds=10)], indirect=True)
+@pytest.mark.parametrize("settings", [{"jobs": Jobs(memory=160 << 20, lease_seconds=10)}], indirect=True)
 def test_a_limit_is_the_reason_where_one_ended_it(api, begin):
     begin("test-shut-in", program="kept = []\nwhile True: kept.append(bytearray(8 << 20))").end()
     failure = api.finish["failure"]
@@ -309,7 +309,7 @@ def test_a_killed_worker_takes_what_runs_shut_in_with_it(api, begin, until, mark
     until(lambda: not marked(mark), 2)
 
 
-@pytest.mark.parametrize("settings", [Jobs(lease_seconds=0.5)], indirect=True)
+@pytest.mark.parametrize("settings", [{"jobs": Jobs(lease_seconds=0.5)}], indirect=True)
 def test_where_no_api_answers_at_all_the_reason_is_left_beside_the_orders(api, begin):
     api.go()
     worker = begin("test-greet", greeting="")
@@ -332,6 +332,24 @@ def test_orders_that_cannot_be_read_are_answered_with_a_sentence(settings, tmp_p
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / "spec.failure").read_text())["code"] == "malformed"
+
+
+NO_SANDBOX = [{"sandbox": Sandbox(kind="unconfined", allow_builtin=True)}]
+
+
+@pytest.mark.parametrize("settings", NO_SANDBOX, indirect=True)
+def test_without_a_sandbox_built_in_code_runs_where_allowed_and_the_log_says_so(api, begin):
+    program = 'import os; os.write(3, b\'{"type":"progress","phase":"x","fraction":1}\\n\'); open(\'made\', \'w\')'
+    begin("test-built-in", program=program).end()
+    assert api.finish["result"] == {"files": ["made"]}
+    assert api.lines()[0].startswith("No sandbox holds on this machine")
+    assert api.of("progress")[0]["fraction"] == 1.0
+
+
+@pytest.mark.parametrize("settings", NO_SANDBOX, indirect=True)
+def test_without_a_sandbox_foreign_code_is_refused(api, begin):
+    begin("test-shut-in", program="open('made', 'w')").end()
+    assert api.finish["failure"]["code"] == "sandbox_missing"
 
 
 ALONE = """

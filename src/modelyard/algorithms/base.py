@@ -68,6 +68,9 @@ class Algorithm(ABC, Generic[Parameters]):
     def fit(self, data: TrainingData, parameters: Parameters, report: Report) -> Trained:
         """Learn. Deterministic for the same data, parameters and seed."""
 
-    def source(self, parameters: Parameters) -> str:
-        """The body of `train.py`: what rebuilds this model outside the platform."""
-        raise NotImplementedError
+    def finish(self, data: TrainingData, trained: Trained, parameters: Parameters, report: Report) -> Trained:  # noqa: ARG002
+        """What is served: learned again from training and validation rows together, with what `fit` found out.
+
+        The platform has the validation scores of `trained` by now. Without a method of its own an algorithm serves it.
+        """
+        return trained

@@ -24,6 +24,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     platform = platform or open_platform(settings)
     app = FastAPI(title="Modelyard", version=modelyard.__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.platform = platform
+    app.state.stopping = lambda: False
     app.state.passwords = Passwords(settings.auth.logins_at_once)
     errors.install(app)
     for router in routers():

@@ -22,7 +22,8 @@ EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bou
 def main(settings: Settings) -> int:
     """Serve until asked to stop; the exit code."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         auth.refuse_open_access_in_public(settings)
         platform = open_platform(settings)
@@ -49,8 +50,9 @@ def serve(platform: Platform) -> None:
     socket = platform.settings.api_socket
     socket.parent.mkdir(parents=True, exist_ok=True)
     socket.parent.chmod(0o700)
+    app = create_app(platform.settings, platform=platform)
     config = uvicorn.Config(
-        create_app(platform.settings, platform=platform),
+        app,
         uds=str(socket),
         access_log=False,
         log_config=None,
@@ -61,7 +63,9 @@ def serve(platform: Platform) -> None:
         forwarded_allow_ips="*",
     )
     log.info("the api listens on %s", socket)
-    uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+    app.state.stopping = lambda: server.should_exit
+    server.run()
 
 
 def _url(settings: Settings) -> str:

@@ -30,7 +30,7 @@ class ModelyardError(Exception):
 
     `message` is a sentence for a person: what was wrong, where, what to do next.
     `fields` lists what is wrong by place: `{"field", "message"}` with `row` where rows are meant.
-    `detail` is machine-readable context.
+    `detail` is machine-readable context. `request_id` names the request where the error came over the wire.
     """
 
     status: ClassVar[int]
@@ -49,6 +49,7 @@ class ModelyardError(Exception):
         self.detail = dict(detail or {})
         self.fields = [dict(field) for field in fields]
         self.retry_after = retry_after
+        self.request_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The `error` member of the one error body all processes answer with."""

@@ -1,4 +1,4 @@
-"""Cutting frames out of a byte stream and gathering frames for one write. No I/O: both ends of the hop feed and empty it.
+"""Cutting frames out of a byte stream and gathering frames for one write. No I/O: both ends feed and empty it.
 
 The layout is `protocol/frames.py`.
 """

@@ -1,12 +1,14 @@
 """Seam: run a command shut in.
 
-A sandbox holds when the command sees no host files, no network, no environment, and cannot outlive or outgrow its limits.
+A sandbox holds when the command sees no host files, no network, no environment, and cannot outlive or outgrow its
+limits.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from modelyard.protocol.processes import Limits
 
@@ -16,9 +18,12 @@ class Command:
     """What to run.
 
     `argv` is run with the working folder at `/job`. `work` is the host's folder that is writable as `/job`;
-    `readable` maps absolute paths inside to host paths that are bound read-only. `events_fd`, when given, is an open descriptor
-    that the command inherits as file descriptor 3. `python` makes the platform's own interpreter and packages
-    readable at their own paths.
+    `readable` maps absolute paths inside to host paths that are bound read-only. `events_fd`, when given, is an open
+    descriptor that the command inherits as file descriptor 3. `python` makes the platform's own interpreter and
+    packages readable at their own paths.
+
+    While the command runs, `work` may belong to another user of the host; afterwards all in it belongs to the owner
+    that `work` had before. What lies in it then is a stranger's: follow no links, believe no sizes.
     """
 
     argv: Sequence[str]
@@ -30,13 +35,22 @@ class Command:
     python: bool = True
 
 
+Limit = Literal["", "memory", "seconds", "disk", "setup"]
+"""What ended a command other than itself; `setup` where the sandbox itself could not be built."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How the command ended. `reason` is a sentence for a person where a limit ended it; else empty."""
+    """How the command ended; `exit_code` is 128 + the signal's number where a signal ended it.
+
+    `reason` is a clause for a person where a limit ended it ("used more than 512 MiB of memory"), else empty;
+    `limit` says which one. `peak_memory` in bytes, None where nothing measured it.
+    """
 
     exit_code: int
     seconds: float
     reason: str = ""
+    limit: Limit = ""
     peak_memory: int | None = None
 
 

@@ -34,6 +34,12 @@ class ShutIn(Recipe):
         return {"files": sorted(path.name for path in work.iterdir())}
 
 
+class BuiltIn(ShutIn):
+    """The same, of code that came with the platform."""
+
+    builtin = True
+
+
 class Busy(Recipe):
     """Deep in a library that does not come back."""
 

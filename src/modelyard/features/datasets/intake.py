@@ -147,11 +147,11 @@ def _import(platform: Platform, sample: SampleRow, folder: str) -> dict[str, Any
 def _run_importer(platform: Platform, work: Path) -> None:
     lines: list[str] = []
     command = Command(
-        argv=[sys.executable, "-m", "modelyard.features.datasets.importers.run", "/job"],
+        argv=[sys.executable, "-m", "modelyard.features.datasets.importers.run", "."],
         work=work,
         limits=Limits(memory=MEMORY, seconds=SECONDS, processes=64, disk=platform.settings.limits.upload),
     )
-    running = choose(platform.settings).sandbox.start(command, on_line=lambda _stream, line: lines.append(line))
+    running = choose(platform.settings, builtin=True).sandbox.start(command, on_line=lambda _stream, line: lines.append(line))
     try:
         outcome = running.wait(SECONDS + 5)
     finally:

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from modelyard.features.deployments import observed
 from modelyard.web.internal import Internal
+from modelyard.web.lasting import over
 from modelyard.web.platform import Platform
 from modelyard.web.session import PlatformOf
 
@@ -18,7 +19,10 @@ LOOK_EVERY = 0.1
 
 @router.get("/routing")
 async def routing(
-    platform: PlatformOf, after: Annotated[int, Query()] = 0, wait: Annotated[float, Query(ge=0, le=60)] = 20
+    request: Request,
+    platform: PlatformOf,
+    after: Annotated[int, Query()] = 0,
+    wait: Annotated[float, Query(ge=0, le=60)] = 20,
 ) -> Response:
     """The newest routing table as soon as its number is not `after`; 204 where nothing came for `wait` seconds."""
     until = time.monotonic() + wait
@@ -26,7 +30,7 @@ async def routing(
         document = await to_thread.run_sync(_published, platform, after)
         if document is not None:
             return Response(document, media_type="application/json")
-        if time.monotonic() >= until:
+        if time.monotonic() >= until or await over(request):
             return Response(status_code=204)
         await anyio.sleep(LOOK_EVERY)
 

@@ -60,7 +60,7 @@ def logs(
             items = [schemas.LogLine.model_validate(line, from_attributes=True) for line in found]
             return Page(items=items, total=row.sequence)
     after = streams.last_event_id(request, after)
-    return StreamingResponse(streams.follow_log(platform, row.id, after), media_type=streams.MEDIA_TYPE)
+    return StreamingResponse(streams.follow_log(request, platform, row.id, after), media_type=streams.MEDIA_TYPE)
 
 
 @router.get("/jobs/{job}/log.txt", response_class=PlainTextResponse, tags=["jobs"])
@@ -72,7 +72,7 @@ def log_text(job: str, caller: Reader, session: DbSession) -> str:
 
 
 @router.get("/jobs/{job}/events", response_class=StreamingResponse, tags=["jobs"])
-def events(job: str, caller: Reader, platform: PlatformOf) -> StreamingResponse:
+def events(job: str, request: Request, caller: Reader, platform: PlatformOf) -> StreamingResponse:
     """A job's state and progress as server-sent events, until it has ended."""
     with platform.database.session(read_only=True) as session:
         row = jobs.get(session, caller, job)
@@ -80,7 +80,7 @@ def events(job: str, caller: Reader, platform: PlatformOf) -> StreamingResponse:
     def show(session: Session) -> schemas.Job:
         return job_schema(session, jobs.get(session, caller, row.id))
 
-    return StreamingResponse(streams.follow_job(platform, show), media_type=streams.MEDIA_TYPE)
+    return StreamingResponse(streams.follow_job(request, platform, show), media_type=streams.MEDIA_TYPE)
 
 
 @router.get("/jobs/{job}/metrics", tags=["jobs"])

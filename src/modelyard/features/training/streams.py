@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from modelyard.features.training import queries
 from modelyard.features.training.schemas import ENDED, Job, LogLine
 from modelyard.features.training.tables import JobRow
+from modelyard.web.lasting import over
 from modelyard.web.platform import Platform
 
 MEDIA_TYPE = "text/event-stream"
@@ -27,7 +28,7 @@ def last_event_id(request: Request, after: int) -> int:
     return int(sent) if sent.isdigit() else after
 
 
-async def follow_log(platform: Platform, job_id: str, after: int) -> AsyncIterator[str]:
+async def follow_log(request: Request, platform: Platform, job_id: str, after: int) -> AsyncIterator[str]:
     """Each line after number `after` as an event `line`, then `end` with the job's state."""
 
     def look(after: int) -> tuple[list[LogLine], str]:
@@ -38,7 +39,7 @@ async def follow_log(platform: Platform, job_id: str, after: int) -> AsyncIterat
             return [LogLine.model_validate(line, from_attributes=True) for line in found], row.state
 
     quiet = 0
-    while True:
+    while not await over(request):
         lines, state = await to_thread.run_sync(look, after)
         for line in lines:
             after = line.sequence
@@ -53,7 +54,7 @@ async def follow_log(platform: Platform, job_id: str, after: int) -> AsyncIterat
             await anyio.sleep(LOOK_EVERY)
 
 
-async def follow_job(platform: Platform, show: Callable[[Session], Job]) -> AsyncIterator[str]:
+async def follow_job(request: Request, platform: Platform, show: Callable[[Session], Job]) -> AsyncIterator[str]:
     """The job as an event `job` whenever it changes, until it has ended."""
 
     def look() -> Job:
@@ -61,7 +62,7 @@ async def follow_job(platform: Platform, show: Callable[[Session], Job]) -> Asyn
             return show(session)
 
     last, quiet = "", 0
-    while True:
+    while not await over(request):
         job = await to_thread.run_sync(look)
         now = job.model_dump_json()
         if now != last:

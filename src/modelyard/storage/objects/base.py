@@ -4,7 +4,7 @@ Keys are `/`-separated relative paths. An object appears whole or not at all.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,10 @@ class ObjectInfo(NamedTuple):
 
 
 class ObjectStore(ABC):
-    """A store of bytes. Raises NotFound for a missing key, OutOfSpace where it is full, Unavailable where it is away."""
+    """A store of bytes.
+
+    Raises NotFound for a missing key, OutOfSpace where it is full, Unavailable where it is away.
+    """
 
     @classmethod
     @abstractmethod
@@ -25,7 +28,8 @@ class ObjectStore(ABC):
         """Whether this store is meant by `url`."""
 
     @abstractmethod
-    def __init__(self, url: str) -> None: ...
+    def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
+        """Open the store at `url`. `options` say what the URL does not, by the names of the usual variables (AWS_…)."""
 
     @abstractmethod
     def put(self, key: str, data: bytes | Path | Iterable[bytes]) -> int:

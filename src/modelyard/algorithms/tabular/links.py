@@ -1,0 +1,42 @@
+"""From a learner's raw scores to its answers, once in numpy and once as graph operators, in double precision both times."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.algorithms.tabular.graph import Graph
+
+Link = Literal["identity", "expm1", "sigmoid", "softmax"]
+"""identity and expm1: values, raw shape (rows, 1). sigmoid: two classes from raw shape (rows, 1). softmax: any number."""
+
+LARGEST = 88.0
+"""The largest logarithm that is answered: its exponential is still a float32."""
+
+
+def answers(link: Link, raw: NDArray[np.float64], *, ceiling: float = LARGEST) -> NDArray[np.float32]:
+    """The answers for `raw` scores; no logarithm above `ceiling` is believed."""
+    if link == "sigmoid":
+        # Both from the score, not one from the other: 1 - p has no digits left where p is nearly 1.
+        raw = np.concatenate([-raw, raw], axis=1)
+        values = 1 / (1 + np.exp(-np.clip(raw, -700, 700)))
+    elif link == "softmax":
+        powers = np.exp(raw - raw.max(axis=1, keepdims=True))
+        values = powers / powers.sum(axis=1, keepdims=True)
+    elif link == "expm1":
+        values = np.exp(np.minimum(raw, ceiling)) - 1
+    else:
+        values = raw
+    return values.astype(np.float32)
+
+
+def append(graph: Graph, link: Link, raw: str, *, ceiling: float = LARGEST) -> str:
+    """The same as operators behind `raw`; the name of the answers, double."""
+    if link == "sigmoid":
+        return graph.node("Sigmoid", graph.node("Concat", graph.node("Neg", raw), raw, axis=1))
+    if link == "softmax":
+        return graph.node("Softmax", raw, axis=1)
+    if link == "expm1":
+        bounded = graph.node("Min", raw, graph.constant(np.array(ceiling)))
+        return graph.node("Sub", graph.node("Exp", bounded), graph.constant(np.array(1.0)))
+    return raw

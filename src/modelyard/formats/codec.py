@@ -1,0 +1,222 @@
+"""Between the bytes of a request and the arrays of a model: built once for each version from its signature.
+
+Two ways lead to the same rows. The fast one is a msgspec decoder compiled from the signature that checks types and
+ranges while it parses. Whatever it does not take goes to the slow one (`formats/_reference.py`), which is plain and
+obvious, accepts the few unusual forms that are still right, and otherwise names the field, the row and the reason.
+What the fast way takes, the slow way takes too, with the same rows; a test holds them against each other.
+
+A body is JSON: `{"instances": [{...}]}`, one object, a list of objects, `{"columns": {name: [...]}}`; or CSV with a
+header.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.core.errors import Broken
+from modelyard.formats import _reference as reference
+from modelyard.formats._reference import Read
+from modelyard.formats.base import Batch
+from modelyard.protocol.frames import Content
+from modelyard.protocol.signature import Field, Kind, Signature
+
+Row = reference.Row
+
+_FLOAT = Annotated[float, msgspec.Meta(ge=-reference.LARGEST, le=reference.LARGEST)] | None
+_INTEGER = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
+_BOOLEAN = bool | Annotated[int, msgspec.Meta(ge=0, le=1)] | None
+_TYPES: dict[Kind, Any] = {
+    "number": _FLOAT,
+    "integer": _INTEGER,
+    "boolean": _BOOLEAN,
+    "category": str | None,
+    "text": str | None,
+    "date": str | None,
+}
+_UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
+_INSTANCES = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[')
+_COLUMNS = re.compile(rb'\s*\{\s*"columns"\s*:\s*\{')
+_LIST = re.compile(rb"\s*\[")
+_encode = msgspec.json.Encoder().encode
+
+
+class Decoded(NamedTuple):
+    """One body as a model takes it; `single` as in `Read`."""
+
+    batch: Batch
+    single: bool
+
+
+class Codec:
+    """Reads requests for, and writes the answers of, versions with this signature."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self._reference = reference.Reader(signature)
+        self._numbers = len(signature.numeric_inputs)
+        fields = (*signature.numeric_inputs, *signature.string_inputs)
+        self._dates = [place for place, field in enumerate(fields) if field.kind == "date"]
+        self._fast = None if any(_UNNAMEABLE.search(field.name) for field in fields) else _Fast(fields)
+        self._answers = self._classification(signature.classes) if signature.classes else _regression
+
+    def decode_json(self, body: bytes) -> Decoded:
+        """The rows of a JSON body. Raises Malformed where it cannot be read, Invalid naming field and row."""
+        read = self.read(body, Content.JSON)
+        return Decoded(self.batch(read.rows), read.single)
+
+    def decode_csv(self, body: bytes) -> Decoded:
+        """The same of a CSV body."""
+        read = self.read(body, Content.CSV)
+        return Decoded(self.batch(read.rows), read.single)
+
+    def read(self, body: bytes, content: int) -> Read:
+        """The checked rows of a body, not yet arrays, so that the rows of several requests become one batch."""
+        if content == Content.CSV:
+            return self._reference.csv(body)
+        read = self._fast.read(body) if self._fast is not None else None
+        return read if read and read.rows and self._dates_hold(read.rows) else self._reference.json(body)
+
+    def batch(self, rows: Sequence[Row]) -> Batch:
+        """Rows as arrays."""
+        split, count = self._numbers, len(rows)
+        numbers = np.array([row[:split] for row in rows], np.float32)
+        strings = np.array([[text or "" for text in row[split:]] for row in rows], object)
+        return Batch(numbers.reshape(count, split), strings.reshape(count, -1 if strings.size else 0))
+
+    def encode(self, values: NDArray[np.float32], content: int, *, model: str, version: str) -> bytes:
+        """The answer to a request: `values` as the predictor gave them for its rows.
+
+        Raises Broken where they are not all finite.
+        """
+        if not np.isfinite(values).all():
+            raise Broken(f"{model} {version} answered with a value that is not a finite number. Train it again.")
+        answers = self._answers(values)
+        if content == Content.CSV:
+            return self._csv(answers)
+        return _encode({"predictions": answers, "model": model, "version": version})
+
+    def answers(self, values: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """One JSON-ready entry for each row."""
+        plain: list[dict[str, Any]] = msgspec.to_builtins(self._answers(values))
+        return plain
+
+    def _dates_hold(self, rows: Iterable[Row]) -> bool:
+        try:
+            for place in self._dates:
+                for row in rows:
+                    if row[place]:
+                        datetime.fromisoformat(str(row[place]))
+        except ValueError:
+            return False
+        return True
+
+    def _classification(self, classes: tuple[str, ...]) -> "Answers":
+        probabilities = _probabilities(classes)
+        answer = msgspec.defstruct(
+            "Answer", [("prediction", str), ("probability", float), ("probabilities", Any)], frozen=True
+        )
+
+        def answers(values: NDArray[np.float32]) -> list[Any]:
+            best = values.argmax(axis=1).tolist()
+            return [
+                answer(classes[index], row[index], probabilities(*row))
+                for index, row in zip(best, values.tolist(), strict=True)
+            ]
+
+        return answers
+
+    def _csv(self, answers: list[Any]) -> bytes:
+        rows: list[dict[str, Any]] = msgspec.to_builtins(answers)
+        classes = self.signature.classes
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not classes:
+            writer.writerow(["prediction"])
+            writer.writerows([row["prediction"]] for row in rows)
+            return text.getvalue().encode()
+        writer.writerow(["prediction", "probability", *(f"probability_{label}" for label in classes)])
+        for row in rows:
+            writer.writerow([row["prediction"], row["probability"], *row["probabilities"].values()])
+        return text.getvalue().encode()
+
+
+Answers = Callable[[NDArray[np.float32]], list[Any]]
+
+
+class _Value(msgspec.Struct, frozen=True):
+    prediction: float
+
+
+def _regression(values: NDArray[np.float32]) -> list[Any]:
+    return [_Value(value) for value in values[:, 0].tolist()]
+
+
+def _probabilities(classes: tuple[str, ...]) -> Callable[..., Any]:
+    """What makes the `probabilities` member from one value for each class: a struct, since it is encoded fastest."""
+    if any(_UNNAMEABLE.search(label) for label in classes):
+        return lambda *row: dict(zip(classes, row, strict=True))
+    names = {f"c{place}": label for place, label in enumerate(classes)}
+    return msgspec.defstruct("Probabilities", [(name, float) for name in names], rename=names, frozen=True)
+
+
+class _Fast:
+    """The compiled decoders. A body that is not plainly right is answered with None, never with a guess."""
+
+    def __init__(self, fields: tuple[Field, ...]) -> None:
+        names = {f"f{place}": field.name for place, field in enumerate(fields)}
+        types = {f"f{place}": _TYPES[field.kind] for place, field in enumerate(fields)}
+        # The two keys that give a body another form: present where they are not expected, the slow way decides.
+        other = [(key, None, None) for key in ("instances", "columns") if key not in names.values()]
+        row: Any = msgspec.defstruct("Row", list(types.items()), rename=names)
+        single: Any = msgspec.defstruct("Single", [*types.items(), *other], rename=names)
+        columns: Any = msgspec.defstruct(
+            "Columns", [(name, _list_of(kind)) for name, kind in types.items()], rename=names
+        )
+        instances: Any = msgspec.defstruct("Instances", [("instances", list[row]), ("columns", None, None)])
+        table: Any = msgspec.defstruct("Table", [("columns", columns), ("instances", None, None)])
+        self._width = len(fields)
+        self._single = msgspec.json.Decoder(single)
+        self._list = msgspec.json.Decoder(list[row])
+        self._instances = msgspec.json.Decoder(instances)
+        self._table = msgspec.json.Decoder(table)
+
+    def read(self, body: bytes) -> Read | None:
+        """The rows, or None where the slow way has to look."""
+        # msgspec does not look into values that it skips, and a NUL inside a string would end it in the model.
+        if b"\\u0000" in body or not (body.isascii() or _is_utf8(body)):
+            return None
+        try:
+            return self._read(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def _read(self, body: bytes) -> Read | None:
+        astuple = msgspec.structs.astuple
+        if _INSTANCES.match(body):
+            return Read([astuple(row) for row in self._instances.decode(body).instances], single=False)
+        if _LIST.match(body):
+            return Read([astuple(row) for row in self._list.decode(body)], single=False)
+        if _COLUMNS.match(body):
+            columns = astuple(self._table.decode(body).columns)
+            equal = len({len(column) for column in columns}) == 1
+            return Read(list(zip(*columns, strict=True)), single=False) if equal else None
+        return Read([astuple(self._single.decode(body))[: self._width]], single=True)
+
+
+def _list_of(kind: Any) -> Any:
+    return list[kind]
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

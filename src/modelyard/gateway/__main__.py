@@ -1,0 +1,7 @@
+"""`python -m modelyard.gateway`."""
+
+import sys
+
+from modelyard.gateway.main import main
+
+sys.exit(main())
