@@ -1,6 +1,7 @@
 """What every runtime promises: start once, list, stop the whole tree, forget, logs."""
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ def runtime(request, tmp_path: Path):
     yield runtime
     for process in runtime.list():
         runtime.stop(process.id, grace=0)
+    shutil.rmtree(settings.run_folder, ignore_errors=True)
 
 
 def spec(name: str, program: str = "time.sleep(600)") -> ProcessSpec:

@@ -1,6 +1,7 @@
 """A runtime on an empty data folder, whose workers and replicas are the small programs of these tests."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -73,3 +74,4 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         with suppress(Exception):
             bench.runtime.stop(process.id, grace=0)
     kernel.Tree(lambda mark: str(bench.settings.run_folder) in mark).kill()
+    shutil.rmtree(bench.settings.run_folder, ignore_errors=True)

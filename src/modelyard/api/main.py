@@ -10,6 +10,7 @@ import uvicorn
 
 from modelyard.api.app import create_app
 from modelyard.core.errors import ModelyardError
+from modelyard.core.folders import make_private
 from modelyard.core.settings import Settings
 from modelyard.features.auth import operations as auth
 from modelyard.web.platform import Platform, open_platform
@@ -48,8 +49,7 @@ def set_up(platform: Platform) -> None:
 def serve(platform: Platform) -> None:
     """Serve on the api's unix socket until SIGTERM or SIGINT."""
     socket = platform.settings.api_socket
-    socket.parent.mkdir(parents=True, exist_ok=True)
-    socket.parent.chmod(0o700)
+    make_private(socket.parent)
     app = create_app(platform.settings, platform=platform)
     config = uvicorn.Config(
         app,
