@@ -1,7 +1,8 @@
 """Seam: a built-in way to train in one scenario.
 
-`algorithms/<scenario>/<algorithm>.py` holds exactly one `Algorithm`. It runs inside the sandbox. It is given rows with their
-labels for training and validation, and test rows without labels; the platform splits and scores, the algorithm only learns.
+`algorithms/<scenario>/<algorithm>.py` holds exactly one `Algorithm`. It runs inside the sandbox. It is given rows with
+their labels for training and validation, and test rows without labels; the platform splits and scores, the algorithm
+only learns.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 from modelyard.formats.base import Batch, Predictor
 from modelyard.protocol.signature import Signature
 
-Parameters = TypeVar("Parameters", bound=BaseModel)
+Form = TypeVar("Form", bound=BaseModel)
 
 
 class Report(ABC):
@@ -38,7 +39,8 @@ class Report(ABC):
 class TrainingData:
     """What an algorithm learns from.
 
-    `labels` and `validation_labels`: classification: int64 indices into `signature.classes`; regression: float64 values.
+    `labels` and `validation_labels`: for classification int64 indices into `signature.classes`, for regression float64
+    values.
     """
 
     signature: Signature
@@ -57,18 +59,18 @@ class Trained(Predictor):
         """Write what is served into `folder`; the name of the format that reads it ("onnx" where it converts)."""
 
 
-class Algorithm(ABC, Generic[Parameters]):
+class Algorithm(ABC, Generic[Form]):
     """One way to train. `title` and `description` are what the catalogue shows."""
 
     title: ClassVar[str]
     description: ClassVar[str]
-    Parameters: type[Parameters]
+    Parameters: type[Form]
 
     @abstractmethod
-    def fit(self, data: TrainingData, parameters: Parameters, report: Report) -> Trained:
+    def fit(self, data: TrainingData, parameters: Form, report: Report) -> Trained:
         """Learn. Deterministic for the same data, parameters and seed."""
 
-    def finish(self, data: TrainingData, trained: Trained, parameters: Parameters, report: Report) -> Trained:  # noqa: ARG002
+    def finish(self, data: TrainingData, trained: Trained, parameters: Form, report: Report) -> Trained:  # noqa: ARG002
         """What is served: learned again from training and validation rows together, with what `fit` found out.
 
         The platform has the validation scores of `trained` by now. Without a method of its own an algorithm serves it.

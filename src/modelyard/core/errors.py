@@ -10,6 +10,7 @@ ModelyardError                    carries `status` (HTTP) and `code` (stable, sn
 ├── Forbidden         403         known, but not allowed
 ├── NotFound          404         does not exist, or its existence is not the caller's to know
 ├── Conflict          409         the present state does not allow it
+│   ├── InUse         409         something else needs it: names who
 │   └── Fenced        409         a later owner holds the lease: stop, write nothing more
 ├── TooMany           429         the caller's own limit; carries `retry_after` seconds
 ├── Unavailable       503         not now; carries `retry_after` seconds
@@ -117,6 +118,12 @@ class Conflict(ModelyardError):
 
     status = 409
     code = "conflict"
+
+
+class InUse(Conflict):
+    """Something else needs it; the message names who."""
+
+    code = "in_use"
 
 
 class Fenced(Conflict):

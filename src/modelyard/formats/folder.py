@@ -41,7 +41,7 @@ def write_checksums(folder: Path) -> str:
     """Write SHA256SUMS over every other file, in the form of sha256sum(1); the SHA-256 of SHA256SUMS itself, in hex."""
     path = folder / CHECKSUMS
     path.unlink(missing_ok=True)
-    path.write_text("".join(f"{entry.sha256}  {entry.path}\n" for entry in entries(folder)))
+    path.write_text("".join(f"{entry.sha256}  {entry.path}\n" for entry in entries(folder)), encoding="utf-8")
     return sha256(path)
 
 
@@ -80,7 +80,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _listed(path: Path) -> Iterator[tuple[str, str]]:
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         digest, separator, name = line.partition("  ")
         if not separator or len(digest) != 64 or ".." in PurePosixPath(name).parts:
             raise Broken(f"{path.parent.name}/{CHECKSUMS} has a line that is no checksum: {line[:80]!r}.")

@@ -64,5 +64,5 @@ def _session(folder: Path, threads: int) -> Any:
         # From bytes: a graph that names files beside it finds none.
         graph = (folder / FILE).read_bytes()
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - the runtime raises classes of its own for each thing that can be wrong
+    except Exception as error:
         raise Broken(f"{folder.name}/{FILE} cannot be loaded: {error}. Train the version again.") from error

@@ -19,7 +19,7 @@ class Python(Format):
     def load(self, folder: Path, *, threads: int = 1) -> Predictor:  # noqa: ARG002
         try:
             predictor = pickle.loads((folder / FILE).read_bytes())  # noqa: S301 - the sandbox is what makes this safe
-        except Exception as error:  # noqa: BLE001 - unpickling raises whatever the classes in it raise
+        except Exception as error:
             raise Broken(f"{folder.name}/{FILE} cannot be loaded: {error}. Train the version again.") from error
         if not isinstance(predictor, Predictor):
             raise Broken(f"{folder.name}/{FILE} holds no predictor. Train the version again.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from modelyard.features.auth import schemas
@@ -61,7 +61,7 @@ class Keys(Resource[Mode]):
 
         `expires` is a time with a zone, or how long from now.
         """
-        at = datetime.now(timezone.utc) + expires if isinstance(expires, timedelta) else expires
+        at = datetime.now(UTC) + expires if isinstance(expires, timedelta) else expires
         body: dict[str, Any] = {"name": name, "read_only": read_only, "prefixes": prefixes, "expires_at": at}
         return (yield from fetch(self, post_secret("api-keys", body=body, repeatable=False), schemas.NewApiKey))
 

@@ -1,4 +1,4 @@
-"""What every operation is made of: requests, tries with back-off, answers checked against the wire types, pages, files."""
+"""What operations are made of: requests, tries with back-off, answers checked against the wire types, pages, files."""
 
 import random
 import uuid
@@ -26,8 +26,8 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 
 def path(*parts: str | int) -> str:
-    """The path of a control-plane resource, each part quoted; slashes inside a part are kept for prefixes."""
-    return "/".join([API, *(quote(str(part), safe="/") for part in parts)])
+    """The path of a control-plane resource, each part quoted. Raises Invalid for an empty part."""
+    return "/".join([API, *(_quoted(str(part)) for part in parts)])
 
 
 def get(*parts: str | int, **params: Any) -> Request:
@@ -69,7 +69,7 @@ def call(resource: Resource[Mode], request: Request) -> Flow[Answer]:
     lost = False
     for attempt in count(1):
         try:
-            answer = yield request
+            answer: Answer = yield request
             if answer.status < 300:
                 return answer
             trouble = _trouble(answer)
@@ -122,7 +122,7 @@ def opened(resource: Resource[Mode], request: Request) -> Flow[Opened]:
     connection = resource._connection  # noqa: SLF001 - a part of Resource
     for attempt in count(1):
         try:
-            found = yield Open(request)
+            found: Opened = yield Open(request)
             if found.answer.status < 300:
                 return found
             content = yield from rest(found)
@@ -185,6 +185,13 @@ def _writing(draft: Path) -> Any:
         raise Invalid(f"{draft.parent} cannot be written to: {error.strerror}. Choose another place.") from None
 
 
+def _quoted(part: str) -> str:
+    if not part:
+        raise Invalid("A name or an id is empty.")
+    # Dots alone would be taken for steps up and down the path.
+    return quote(part, safe="") if part.strip(".") else part.replace(".", "%2E")
+
+
 def _with_body(
     method: str, parts: tuple[str | int, ...], body: Any, headers: Mapping[str, str], *, repeatable: bool = True
 ) -> Request:
@@ -223,7 +230,8 @@ def _pause(request: Request, trouble: ModelyardError, attempt: int, *, lost: boo
 
 def _back_off(attempt: int) -> float:
     """Doubled with each attempt, and between half and the whole of that at random, so that clients spread out."""
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 def _present(params: Mapping[str, Any]) -> dict[str, str | int]:
@@ -241,4 +249,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"a {type(value).__name__} has no JSON form")
-

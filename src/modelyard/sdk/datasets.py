@@ -97,8 +97,10 @@ class Datasets(Resource[Mode]):
         return Listing(self._dataset(data) for data in found)
 
     @operation
-    def update(self, dataset: str, **changes: str | None) -> Flow[Dataset[Mode]]:
-        """Change the `description` or the `target`; what is left out stays."""
+    def update(self, dataset: str, *, description: str | None = None, target: str | None = None) -> Flow[Dataset[Mode]]:
+        """Change the description or the column to predict; what is None stays."""
+        changes = {"description": description, "target": target}
+        changes = {name: value for name, value in changes.items() if value is not None}
         return self._dataset((yield from fetch(self, patch("datasets", dataset, body=changes), schemas.Dataset)))
 
     @operation

@@ -16,12 +16,12 @@ Item = TypeVar("Item")
 
 
 class Entity(Resource[Mode], Generic[Mode, Schema]):
-    """One thing of the platform. `data` is what the platform last said of it, typed; its fields are attributes here too."""
+    """One thing of the platform. `data` is what was last said of it, typed; its fields are attributes here too."""
 
     data: Schema
 
     def __init__(self, connection: Connection[Mode], data: Schema) -> None:
-        super().__init__(connection)
+        self._connection: Connection[Mode] = connection
         self.data = data
 
     def __getattr__(self, name: str) -> Any:

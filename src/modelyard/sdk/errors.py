@@ -63,14 +63,16 @@ def error_of(answer: Answer) -> ModelyardError:
 
 
 def rebuilt(told: Mapping[str, Any], status: int, *, otherwise: type[ModelyardError] | None = None) -> ModelyardError:
-    """An error from its `{"code", "message", "detail", "fields"}`; `otherwise` is its class where the code is unknown."""
+    """An error from its `{"code", "message", …}`; `otherwise` is its class where the code is unknown here."""
     _load_features()
     code = str(told.get("code", ""))
     kind = by_code(code, status)
     if otherwise is not None and kind.code != code:
         kind = otherwise
     error = kind(
-        str(told.get("message", "")), detail=told.get("detail") or {}, fields=[dict(f) for f in told.get("fields") or ()]
+        str(told.get("message", "")),
+        detail=told.get("detail") or {},
+        fields=[dict(f) for f in told.get("fields") or ()],
     )
     if code and error.code != code:
         error.code = code  # type: ignore[misc]  # newer than this client: its family's class, its own code

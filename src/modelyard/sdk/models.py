@@ -25,14 +25,14 @@ class Version(Entity[Mode, schemas.Version]):
         return f"{self.data.model}/{self.data.version}"
 
     @property
-    def evaluation(self) -> Evaluation:
-        """The whole verdict: metrics, candidates, importance, warnings."""
+    def verdict(self) -> Evaluation:
+        """How good it is: `evaluation` with names and types."""
         return msgspec.convert(self.data.evaluation, Evaluation)
 
     @property
     def metrics(self) -> dict[str, Metric]:
         """The metrics on held-out rows by name, each with its 95 % interval and the baseline's value."""
-        return {metric.name: metric for metric in self.evaluation.metrics}
+        return {metric.name: metric for metric in self.verdict.metrics}
 
     @operation
     def download(self, to: str | Path = ".") -> Flow[Path]:

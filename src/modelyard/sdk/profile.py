@@ -1,4 +1,4 @@
-"""Which platform, and as whom: arguments > environment > `~/.config/modelyard/config.toml`, which `modelyard login` writes."""
+"""Which platform, and as whom: arguments > environment > the file that `modelyard login` writes."""
 
 import json
 import os

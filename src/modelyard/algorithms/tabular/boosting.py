@@ -38,34 +38,42 @@ class BoostingParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     learning_rate: float = Field(
-        default=0.05, ge=0.005, le=0.5, title="Learning rate", description="How much each tree corrects. Smaller learns finer and takes longer."
+        default=0.05, ge=0.005, le=0.5, title="Learning rate",
+        description="How much each tree corrects. Smaller learns finer and takes longer.",
     )  # fmt: skip
     num_leaves: int = Field(
-        default=31, ge=2, le=255, title="Leaves per tree", description="More leaves follow finer patterns and overfit sooner."
+        default=31, ge=2, le=255, title="Leaves per tree",
+        description="More leaves follow finer patterns and overfit sooner.",
     )  # fmt: skip
     min_child_samples: int = Field(
-        default=20, ge=1, le=1000, title="Rows per leaf", description="The fewest training rows in a leaf; fewer on very small tables."
+        default=20, ge=1, le=1000, title="Rows per leaf",
+        description="The fewest training rows in a leaf; fewer on very small tables.",
     )  # fmt: skip
     feature_fraction: float = Field(
-        default=0.8, ge=0.1, le=1.0, title="Share of columns per tree", description="Each tree sees a random share of the columns."
+        default=0.8, ge=0.1, le=1.0, title="Share of columns per tree",
+        description="Each tree sees a random share of the columns.",
     )  # fmt: skip
     row_fraction: float = Field(
-        default=0.8, ge=0.1, le=1.0, title="Share of rows per tree", description="Each tree sees a random share of the rows."
+        default=0.8, ge=0.1, le=1.0, title="Share of rows per tree",
+        description="Each tree sees a random share of the rows.",
     )  # fmt: skip
     l2: float = Field(
-        default=1.0, ge=0.0, le=1000.0, title="L2 regularisation", description="Draws leaf values towards zero."
+        default=1.0, ge=0.0, le=1000.0, title="L2 regularisation",
+        description="Draws leaf values towards zero.",
     )  # fmt: skip
     max_rounds: int = Field(
-        default=2000, ge=1, le=10000, title="Most rounds", description="An upper bound; learning stops earlier where it no longer helps."
+        default=2000, ge=1, le=10000, title="Most rounds",
+        description="An upper bound; learning stops earlier where it no longer helps.",
     )  # fmt: skip
     patience: int = Field(
-        default=60, ge=5, le=1000, title="Patience", description="Rounds without a better validation score before learning stops."
+        default=60, ge=5, le=1000, title="Patience",
+        description="Rounds without a better validation score before learning stops.",
     )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What the trees are to learn: LightGBM's objective and stopping metric, scores per row, and the link to answers."""
+    """What the trees are to learn: LightGBM's objective and metric, the scores of a row, and the link to answers."""
 
     objective: Literal["binary", "multiclass", "regression"]
     metric: str
@@ -132,7 +140,9 @@ class BoostedTrees(Trained):
             import lightgbm
 
             self._booster = lightgbm.Booster(model_str=self._text)
-        raw = self._booster.predict(self._preparation.matrix(batch), raw_score=True, num_threads=threads.wanted(batch.numbers.size))
+        raw = self._booster.predict(
+            self._preparation.matrix(batch), raw_score=True, num_threads=threads.wanted(batch.numbers.size)
+        )
         return links.answers(self.goal.link, np.asarray(raw, np.float64).reshape(batch.rows, self.goal.scores))
 
     def save(self, folder: Path) -> str:
@@ -266,7 +276,9 @@ def _dataset(preparation: Preparation, rows: Batch, targets: NDArray[np.float64]
     )  # fmt: skip
 
 
-def _train(settings: dict[str, Any], training: Any, rounds: int, held_out: Any, follow: Callable[[Any], None] | None) -> Any:
+def _train(
+    settings: dict[str, Any], training: Any, rounds: int, held_out: Any, follow: Callable[[Any], None] | None
+) -> Any:
     import lightgbm
 
     watched = held_out is not None and held_out.label is not None and len(held_out.label)

@@ -1,4 +1,4 @@
-"""Categories to codes, the same codes for every learner: 1, 2, … for what was seen, frequent ones first; 0 for the rest.
+"""Categories to codes, the same for every learner: 1, 2, … for what was seen, frequent ones first; 0 for the rest.
 
 A missing value ("") is a category of its own where training had some. Rare values share one code where there are enough
 of them to learn from; then a value that was never seen gets that code too.

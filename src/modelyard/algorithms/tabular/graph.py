@@ -14,7 +14,7 @@ from modelyard.algorithms.tabular.categories import Vocabulary
 from modelyard.formats.onnx import ANSWER, FILE, NUMBERS, STRINGS
 
 OPSET, ML_OPSET, IR_VERSION = 20, 5, 10
-"""StringConcat came with opset 20, TreeEnsemble with ai.onnx.ml 5; the oldest versions, for the widest choice of runtimes."""
+"""The oldest that know StringConcat and TreeEnsemble, for the widest choice of runtimes."""
 
 ML = "ai.onnx.ml"
 
@@ -100,4 +100,3 @@ def tensor(array: NDArray[Any], name: str = "") -> Any:
     if array.dtype == object:
         return helper.make_tensor(name, TensorProto.STRING, array.shape, [text.encode() for text in array.ravel()])
     return numpy_helper.from_array(np.ascontiguousarray(array), name)
-

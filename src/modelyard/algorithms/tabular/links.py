@@ -1,4 +1,4 @@
-"""From a learner's raw scores to its answers, once in numpy and once as graph operators, in double precision both times."""
+"""From a learner's raw scores to its answers, in numpy and as graph operators, in double precision both times."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from modelyard.algorithms.tabular.graph import Graph
 
 Link = Literal["identity", "expm1", "sigmoid", "softmax"]
-"""identity and expm1: values, raw shape (rows, 1). sigmoid: two classes from raw shape (rows, 1). softmax: any number."""
+"""identity and expm1: values; sigmoid: two classes; all from raw scores of shape (rows, 1). softmax: any number."""
 
 LARGEST = 88.0
 """The largest logarithm that is answered: its exponential is still a float32."""

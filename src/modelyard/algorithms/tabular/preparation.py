@@ -51,7 +51,10 @@ def _latent(
     from sklearn.utils.extmath import randomized_svd
 
     found = [
-        (row, places[word], times) for row, count in enumerate(counts) for word, times in count.items() if word in places
+        (row, places[word], times)
+        for row, count in enumerate(counts)
+        for word, times in count.items()
+        if word in places
     ]
     rows, columns, times = (np.array(values) for values in zip(*found, strict=True))
     values = (1 + np.log(times)) * weights[columns]

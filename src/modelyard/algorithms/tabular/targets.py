@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SKEWED = 1.0
-"""Skewness above which learning the logarithm is worth a trial; 0 for a symmetric distribution, 2 for an exponential."""
+"""Skewness from which on the logarithm is worth a trial; a symmetric distribution has 0, an exponential one 2."""
 
 
 def skewed(labels: NDArray[Any], validation: NDArray[Any]) -> bool:

@@ -19,7 +19,7 @@ def wanted(cells: int) -> int:
 
 def limited(cells: int) -> AbstractContextManager[object]:
     """Inside it, linear algebra uses `wanted(cells)` threads."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     limit: AbstractContextManager[object] = threadpool_limits(wanted(cells))
     return limit

@@ -20,9 +20,7 @@ class LightGBM(Algorithm[BoostingParameters]):
     def fit(self, data: TrainingData, parameters: BoostingParameters, report: Report) -> Trained:
         return boosting.fit(data, parameters, report, _goal(len(data.signature.classes)))
 
-    def finish(
-        self, data: TrainingData, trained: Trained, parameters: BoostingParameters, report: Report
-    ) -> Trained:
+    def finish(self, data: TrainingData, trained: Trained, parameters: BoostingParameters, report: Report) -> Trained:
         return boosting.finish(data, trained, parameters, report)
 
 

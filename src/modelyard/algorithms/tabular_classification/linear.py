@@ -22,7 +22,7 @@ class LinearParameters(BaseModel):
 
     inverse_strength: float | None = Field(
         default=None, ge=1e-4, le=1e4, title="C",
-        description="Inverse of the L2 regularisation: small draws the weights to zero. Empty: the validation rows choose.",
+        description="Inverse of the L2 regularisation: small draws weights to zero. Empty: the validation rows choose.",
     )  # fmt: skip
     max_iterations: int = Field(
         default=300, ge=10, le=10000, title="Most iterations",
@@ -91,7 +91,8 @@ def _wanted(labels: NDArray[Any], scores: int) -> NDArray[np.float64]:
     """What each score should become, shape (rows, scores)."""
     if scores == 1:
         return labels.astype(np.float64).reshape(-1, 1)
-    return np.eye(scores)[labels]
+    wanted: NDArray[np.float64] = np.eye(scores)[labels]
+    return wanted
 
 
 def _loss(raw: NDArray[np.float64], wanted: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

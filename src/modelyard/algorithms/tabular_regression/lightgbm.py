@@ -29,7 +29,5 @@ class LightGBM(Algorithm[BoostingParameters]):
                 goal = replace(goal, link="expm1")
         return boosting.fit(data, parameters, report, goal)
 
-    def finish(
-        self, data: TrainingData, trained: Trained, parameters: BoostingParameters, report: Report
-    ) -> Trained:
+    def finish(self, data: TrainingData, trained: Trained, parameters: BoostingParameters, report: Report) -> Trained:
         return boosting.finish(data, trained, parameters, report)

@@ -27,7 +27,7 @@ class LinearParameters(BaseModel):
 
 
 class Linear(Algorithm[LinearParameters]):
-    """Least squares with L2 regularisation, of the value or its logarithm, whichever serves the validation rows better."""
+    """Least squares with L2 regularisation, of the value or its logarithm, as the validation rows decide."""
 
     title: ClassVar[str] = "Ridge regression"
     description: ClassVar[str] = (
@@ -45,7 +45,7 @@ class Linear(Algorithm[LinearParameters]):
         other = linear.fit(data, _Solver("expm1"), tried, USUAL, report)
         return min(best, other, key=lambda model: plain.loss(model.predict(data.validation), data.validation_labels))
 
-    def finish(self, data: TrainingData, trained: Trained, parameters: LinearParameters, report: Report) -> Trained:
+    def finish(self, data: TrainingData, trained: Trained, parameters: LinearParameters, report: Report) -> Trained:  # noqa: ARG002
         link: Link = trained.link if isinstance(trained, LinearModel) else "identity"
         return linear.finish(data, trained, _Solver(link), report)
 

@@ -1,18 +1,13 @@
 """What can go wrong with datasets."""
 
 from modelyard.core.errors import Conflict, Invalid
+from modelyard.protocol.jobs import Failure
 
 
 class NameTaken(Conflict):
     """Another dataset has this name."""
 
     code = "name_taken"
-
-
-class InUse(Conflict):
-    """Something else needs it; the message names who."""
-
-    code = "in_use"
 
 
 class EmptyDataset(Invalid):
@@ -31,3 +26,13 @@ class WrongScenario(Invalid):
     """The scenario is unknown, or does not take this."""
 
     code = "wrong_scenario"
+
+
+class UnreadableFile(Invalid):
+    """An importer gave up on a file; the answer carries the importer's own code."""
+
+    code = "unreadable"
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message, detail=failure.detail, fields=failure.fields)
+        self.code = failure.code  # type: ignore[misc]  # of the instance: what the importer said

@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 from anyio import to_thread
 
-from modelyard.core.errors import Invalid, ModelyardError, OutOfSpace, TimedOut, TooLarge
+from modelyard.core.errors import ModelyardError, OutOfSpace, TimedOut, TooLarge
 from modelyard.features.auth.operations import Principal
 from modelyard.features.datasets import operations
+from modelyard.features.datasets.errors import UnreadableFile
 from modelyard.features.datasets.importers.errors import EmptyFile
 from modelyard.features.datasets.schemas import Purpose
 from modelyard.features.datasets.tables import SampleRow
@@ -31,16 +32,6 @@ from modelyard.web.platform import Platform
 MEMORY = 2 << 30
 SECONDS = 1800.0
 LARGEST_ANSWER = 64 << 20
-
-
-class UnreadableFile(Invalid):
-    """The importer gave up; its own code says why."""
-
-    code = "unreadable"
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message, detail=failure.detail, fields=failure.fields)
-        self.code = failure.code  # type: ignore[misc]  # the importer's own code is the answer's
 
 
 async def receive(
@@ -151,7 +142,9 @@ def _run_importer(platform: Platform, work: Path) -> None:
         work=work,
         limits=Limits(memory=MEMORY, seconds=SECONDS, processes=64, disk=platform.settings.limits.upload),
     )
-    running = choose(platform.settings, builtin=True).sandbox.start(command, on_line=lambda _stream, line: lines.append(line))
+    running = choose(platform.settings, builtin=True).sandbox.start(
+        command, on_line=lambda _stream, line: lines.append(line)
+    )
     try:
         outcome = running.wait(SECONDS + 5)
     finally:

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from modelyard.algorithms import registry as algorithms
 from modelyard.core import ids
-from modelyard.core.errors import NotFound
+from modelyard.core.errors import InUse, NotFound
 from modelyard.features.auth.operations import Principal
 from modelyard.features.datasets import queries
-from modelyard.features.datasets.errors import ColumnsDiffer, EmptyDataset, InUse, NameTaken, WrongScenario
+from modelyard.features.datasets.errors import ColumnsDiffer, EmptyDataset, NameTaken, WrongScenario
 from modelyard.features.datasets.schemas import DatasetCreate, DatasetUpdate, Purpose
 from modelyard.features.datasets.tables import DatasetRow, ReleaseRow, SampleRow
 from modelyard.protocol.jobs import TableInput

@@ -8,10 +8,9 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from modelyard.core import ids
-from modelyard.core.errors import NotFound
+from modelyard.core.errors import InUse, NotFound
 from modelyard.features.auth.operations import Principal, check, covers
 from modelyard.features.models import queries
-from modelyard.features.models.errors import VersionInUse
 from modelyard.features.models.schemas import ModelName, Stage, parse
 from modelyard.features.models.tables import HoldRow, ModelRow, PrefixRow, VersionRow
 from modelyard.protocol.signature import Signature
@@ -129,7 +128,7 @@ def version_of_job(session: Session, job_id: str) -> Found | None:
 
 
 def delete_version(session: Session, principal: Principal, name: ModelName) -> str:
-    """Forget a version; the object-store prefix to be removed. Its number is not given again. Raises VersionInUse."""
+    """Forget a version; the object-store prefix to be removed. Its number is not given again. Raises InUse."""
     check(principal, "write", prefix=name.prefix)
     found = get_version(session, principal, name)
     _refuse_if_held(session, name_of(found.model, found.version), [found.version])
@@ -149,7 +148,7 @@ def set_stage(session: Session, principal: Principal, name: ModelName, stage: St
 
 
 def delete_model(session: Session, principal: Principal, name: ModelName) -> list[str]:
-    """Forget a model and its versions; the object-store prefixes that are to be removed. Raises VersionInUse."""
+    """Forget a model and its versions; the object-store prefixes that are to be removed. Raises InUse."""
     check(principal, "write", prefix=name.prefix)
     row = get_model(session, principal, name)
     found = queries.versions(session, row.id)
@@ -182,7 +181,7 @@ def name_of(model: ModelRow, version: VersionRow | None = None) -> str:
 def _refuse_if_held(session: Session, label: str, found: Sequence[VersionRow]) -> None:
     holders = queries.holders(session, [version.id for version in found])
     if holders:
-        raise VersionInUse(
+        raise InUse(
             f"{label} is in use by {', '.join(holders)}. Delete or change that first.",
             detail={"used_by": list(holders)},
         )

@@ -1,0 +1,45 @@
+"""Seam: readers of uploaded files. Each turns its kind of file into a draft that DuckDB can select from."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from modelyard.features.datasets.importers.forms import Form
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Work(NamedTuple):
+    """What a reader works with: an open DuckDB, a folder for files of its own, the most columns a table may have."""
+
+    connection: "duckdb.DuckDBPyConnection"
+    folder: Path
+    columns_limit: int
+
+
+class Column(NamedTuple):
+    """One column of a draft: the name that was found, SQL for its value, and the forms it may take, best first."""
+
+    name: str
+    value: str
+    forms: tuple[Form, ...]
+
+
+class Draft(NamedTuple):
+    """A file that DuckDB can read: an SQL table expression and what its columns may become."""
+
+    table: str
+    columns: list[Column]
+
+
+class Importer(ABC):
+    """A reader of one kind of file."""
+
+    @abstractmethod
+    def sniff(self, head: bytes, filename: str) -> float:
+        """How sure it is, from 0 to 1, that a file which begins with `head` (64 KiB) is of its kind."""
+
+    @abstractmethod
+    def read(self, path: Path, work: Work) -> Draft:
+        """Read the file. Raises the errors of `importers.errors`."""

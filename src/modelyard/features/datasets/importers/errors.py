@@ -1,0 +1,57 @@
+"""What can be wrong with an uploaded file. Each message says where, and what to do."""
+
+from modelyard.core.errors import Invalid
+
+
+class EmptyFile(Invalid):
+    """No bytes, or nothing but blanks."""
+
+    code = "empty_file"
+
+
+class NotATable(Invalid):
+    """Something else than a table: a picture, a document, an archive, a page."""
+
+    code = "not_a_table"
+
+
+class NoHeader(Invalid):
+    """The first row holds values, not names."""
+
+    code = "no_header"
+
+
+class NoRows(Invalid):
+    """Names of columns, but nothing below."""
+
+    code = "no_rows"
+
+
+class DuplicateColumns(Invalid):
+    """Two columns of the same name, which would not be told apart."""
+
+    code = "duplicate_columns"
+
+
+class TooManyColumns(Invalid):
+    """More columns than the limit."""
+
+    code = "too_many_columns"
+
+
+class RaggedRows(Invalid):
+    """A row has more or fewer values than the header has names."""
+
+    code = "ragged_rows"
+
+
+class BadEncoding(Invalid):
+    """Bytes that are no text in any encoding that is certain."""
+
+    code = "bad_encoding"
+
+
+class Unreadable(Invalid):
+    """The kind of file is known, but this one is damaged or locked."""
+
+    code = "unreadable"

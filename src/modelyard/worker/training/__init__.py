@@ -1,0 +1,1 @@
+"""The steps of a training run, as `recipes/train.py` puts them together."""
