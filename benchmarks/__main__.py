@@ -8,7 +8,9 @@ import benchmarks
 
 
 def main() -> int:
-    there = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.name.startswith("_"))
+    there = sorted(
+        module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.name.startswith("_")
+    )
     wanted = sys.argv[1:] or there
     unknown = sorted(set(wanted) - set(there))
     if unknown:

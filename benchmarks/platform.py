@@ -14,7 +14,7 @@ from pathlib import Path
 
 import modelyard
 
-TITANIC = Path(__file__).parent.parent / "tests" / "data" / "tab_cls_titanic" / "train.csv"
+TITANIC = Path(__file__).parent.parent / "tests" / "data" / "titanic" / "train.csv"
 COMMAND = [sys.executable, "-m", "modelyard.cli"]
 ROLES = ("cli", "api", "controller", "gateway", "replica")
 
@@ -51,13 +51,19 @@ def measure_first_model(client: modelyard.Client) -> None:
     begun = time.monotonic()
     build = client.builds.create("predict who survived", data=TITANIC, model="bench/titanic")
     build.wait(progress=False)
-    show("first Titanic model", f"{time.monotonic() - begun:.2f} s", "upload, release, two candidates, version; goal 10 s")
+    show(
+        "first Titanic model",
+        f"{time.monotonic() - begun:.2f} s",
+        "upload, release, two candidates, version; goal 10 s",
+    )
     show("  largest difference from the training pipeline", f"{build.version.evaluation['parity']:.1e}", "goal 1e-6")
     begun = time.monotonic()
     endpoint = client.deployments.publish(build.version)
     with TITANIC.open() as file:
         row = next(csv.DictReader(file))
-    instance = {field["name"]: value_of(row[field["name"]], field["kind"]) for field in build.version.signature["inputs"]}
+    instance = {
+        field["name"]: value_of(row[field["name"]], field["kind"]) for field in build.version.signature["inputs"]
+    }
     endpoint.predict([instance])
     show("publish to the first answer", f"{time.monotonic() - begun:.2f} s", "")
 

@@ -72,8 +72,9 @@ def run(client: modelyard.Client, login: dict[str, str], steps: Steps) -> None:
             print(f"  {reason.decision}: {reason.value}, because {reason.because}")
         build.wait(progress=True)
         version = build.version
-    show_metrics(version)
-    with steps.step(f"Publish {version.name}"):
+    label = f"{version.model}/{version.version}"
+    show_metrics(version, label)
+    with steps.step(f"Publish {label}"):
         endpoint = client.deployments.publish(version)
     with steps.step("Call it"):
         with NEW.open() as file:
@@ -85,10 +86,10 @@ def run(client: modelyard.Client, login: dict[str, str], steps: Steps) -> None:
     show_access(login, endpoint.url, instances[0])
 
 
-def show_metrics(version: "modelyard.sdk.Version") -> None:
+def show_metrics(version: "modelyard.sdk.models.Version", label: str) -> None:
     evaluation = version.evaluation
     tried = ", ".join(f"{item['algorithm']} {item['validation']:.4f}" for item in evaluation["candidates"])
-    print(f"\n  {version.name}: {version.algorithm}, chosen on validation rows from {tried}")
+    print(f"\n  {label}: {version.algorithm}, chosen on validation rows from {tried}")
     print(f"  {'on ' + format(evaluation['rows']['test'], ',') + ' held-out rows':<26}{'value':>9}   95 % interval    baseline")
     for metric in evaluation["metrics"]:
         interval = f"{metric['lower']:.4f} … {metric['upper']:.4f}"

@@ -2,10 +2,14 @@
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
+
+from modelyard.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -42,6 +46,39 @@ def test_the_reference_pages_are_those_of_the_code() -> None:
     generate = generator()
     stale = [name for name, page in generate.PAGES.items() if (generate.REFERENCE / name).read_text() != page()]
     assert stale == [], "run `make fix`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_in_the_text_can_be_given(page: Path) -> None:
+    assert [line for line in commands(page.read_text()) if not can_be_given(line)] == []
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    shown = commands("Type `modelyard dataset paint churn` or\n```console\n$ modelyard up --colour red  # why not\n```")
+    assert shown == ["modelyard dataset paint churn", "modelyard up --colour red"]
+    assert not any(can_be_given(line) for line in shown)
+
+
+def commands(text: str) -> list[str]:
+    """The lines in which a page calls the command, in code blocks and in running text."""
+    in_blocks = re.findall(r"^\$ (modelyard .*?)(?:\s+#.*)?$", text, re.MULTILINE)
+    return re.findall(r"`(modelyard [^`]*)`", CODE_BLOCK.sub("", text)) + in_blocks
+
+
+def can_be_given(line: str) -> bool:
+    """Whether there is such a command with such options; values are not looked at."""
+    found: click.Command = cli
+    words = shlex.split(line.partition(" -- ")[0])[1:]
+    while words and isinstance(found, click.Group):
+        context = click.Context(found)
+        if words[0].startswith("-"):
+            break
+        below = found.get_command(context, words.pop(0))
+        if below is None:
+            return False
+        found = below
+    known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return all(word.partition("=")[0] in known | {"--help"} for word in words if word.startswith("--"))
 
 
 def generator() -> ModuleType:

@@ -42,8 +42,7 @@ def test_no_file_is_named_by_nothing(files: list[Path], root: Path) -> None:
     assert named == []
 
 
-def test_every_error_is_defined_in_a_module_called_errors(files: list[Path], root: Path) -> None:
-    """Else docs/reference/errors.md and the SDK, which finds an error by its code, would not know it."""
+def test_a_feature_s_errors_are_in_its_errors_py(files: list[Path], root: Path) -> None:
     trees = {
         path: ast.parse(path.read_text()) for path in files if path.suffix == ".py" and root / "src" in path.parents
     }
@@ -53,10 +52,9 @@ def test_every_error_is_defined_in_a_module_called_errors(files: list[Path], roo
     known = {"ModelyardError"}
     while found := {node.name for _, node in classes if bases(node) & known} - known:
         known |= found
-    ours = [(path, node) for path, node in classes if bases(node) & known and path.stem != "errors"]
-    stray = [f"{path.relative_to(root)}: {node.name}" for path, node in ours]
     assert len(known) > 15
-    assert stray == []
+    ours = [(path, node) for path, node in classes if "features" in path.parts and bases(node) & known]
+    assert [f"{path.relative_to(root)}: {node.name}" for path, node in ours if path.stem != "errors"] == []
 
 
 def test_every_error_code_names_one_error(files: list[Path], root: Path) -> None:
@@ -85,16 +83,31 @@ def test_constraints_are_plain_pins(root: Path) -> None:
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line)] == []
 
 
-def test_every_runtime_dependency_is_used(files: list[Path], root: Path) -> None:
+def test_what_is_imported_is_what_is_declared(files: list[Path], root: Path) -> None:
     imported = set()
     for path in files:
         if path.suffix == ".py" and root / "src" in path.parents:
             imported |= top_level_imports(path)
     providers = packages_distributions()
-    used = {canonicalize_name(name) for module in imported for name in providers.get(module, ())} | USED_BY_NAME
+    used = {canonicalize_name(name) for module in imported for name in providers.get(module, ())} - {"modelyard"}
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    wanted = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
-    assert sorted(wanted - used) == []
+    optional = {name for lines in project.get("optional-dependencies", {}).values() for name in names(lines)}
+    declared = names(project["dependencies"])
+    assert sorted(declared - used - USED_BY_NAME) == []
+    assert sorted(used - declared - optional) == []
+
+
+def test_every_dependency_says_why_it_is_there(root: Path) -> None:
+    cells = re.findall(
+        r"^\| ([a-z0-9, -]+?) \|", (root / "docs" / "decisions" / "dependencies.md").read_text(), re.MULTILINE
+    )
+    explained = {name for cell in cells for name in cell.split(", ")} - {"package"}
+    assert explained == names(requirements())
+
+
+def names(lines: list[str]) -> set[str]:
+    """The normalised names in lines of requirements."""
+    return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
 def top_level_imports(path: Path) -> set[str]:

@@ -14,8 +14,8 @@ from modelyard.storage.objects.opened import REGISTRY
 MIB = 1 << 20
 
 
-class SourceBroke(Exception):
-    """What the tests' own sources raise."""
+class SourceBroke(FileNotFoundError):
+    """What the tests' own sources raise: of a kind that the stores themselves know."""
 
 
 def test_every_store_is_tested_here() -> None:

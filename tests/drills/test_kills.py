@@ -58,7 +58,7 @@ def served(new_platform, titanic, passenger):
     platform = new_platform()
     with platform.http() as http:
         user = User(http)
-        user.dataset("titanic", titanic, target="Survived")
+        user.dataset("titanic", titanic, target="survived")
         assert user.build("titanic", "predict who survived", "museum/titanic")["state"] == "succeeded"
         yield platform, user, user.published("museum/titanic")
 
@@ -97,7 +97,7 @@ def test_a_build_survives_the_death_of_every_process_it_needs(new_platform, tita
     platform = new_platform(MODELYARD_JOBS_LEASE_SECONDS="3")
     with platform.http() as http:
         user = User(http)
-        user.dataset("titanic", titanic, target="Survived")
+        user.dataset("titanic", titanic, target="survived")
         body = {"intent": "predict who survived", "dataset": "titanic", "model": "museum/titanic"}
         job = user.post("/builds", body).json()["job"]["id"]
         for role in ("worker", "api", "controller"):
@@ -151,7 +151,7 @@ def test_a_stopped_job_has_stopped_within_two_seconds_and_left_nothing(new_platf
     platform = new_platform()
     with platform.http() as http:
         user = User(http)
-        user.dataset("titanic", titanic * 1, target="Survived")
+        user.dataset("titanic", titanic * 1, target="survived")
         body = {"intent": "predict who survived", "dataset": "titanic", "model": "museum/titanic"}
         job = user.post("/builds", body).json()["job"]["id"]
         wait_until(lambda: user.get(f"/jobs/{job}").json()["state"] == "running", 20)

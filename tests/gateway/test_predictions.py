@@ -11,31 +11,10 @@ import httpx
 import msgspec
 import pytest
 
-from fixtures.gateways import EXPIRED_KEY, KEY, OTHER_KEY, SALES_KEY, Api, GatewayProcess, route, table
+from fixtures.gateways import EXPIRED_KEY, KEY, OTHER_KEY, SALES_KEY, GatewayProcess, route, table
 from fixtures.serving import ROW, is_answer, publish
-from modelyard.core.settings import Settings
 from modelyard.credentials import jwt
 from modelyard.protocol.routing import Caller, ModelRoute
-
-Start = Callable[..., Any]
-
-
-@pytest.fixture
-def gateway(settings: Settings, api: Api, start_replica: Start, start_gateway: Start) -> GatewayProcess:
-    """A gateway with sales/churn in versions 1 (weight 0, staging), 2 (production) and 3 (loading)."""
-    versions = publish(settings, 1), publish(settings, 2, slot=1)
-    replica = start_replica("r", *versions)
-    api.publish(
-        table(
-            7,
-            route(versions[0], replica, weight=0, stage="staging"),
-            route(versions[1], replica, stage="production"),
-            route(publish(settings, 3), state="loading", weight=0),
-        )
-    )
-    started: GatewayProcess = start_gateway()
-    started.has_table(7)
-    return started
 
 
 @pytest.mark.parametrize(
@@ -91,8 +70,8 @@ def test_who_may_call(gateway: GatewayProcess, headers: dict[str, str], status: 
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-def test_a_login_token_is_a_credential_until_it_expires(gateway: GatewayProcess, settings: Settings) -> None:
-    secret = settings.secret.encode()
+def test_a_login_token_is_a_credential_until_it_expires(gateway: GatewayProcess, shared: Any) -> None:
+    secret = shared.settings.secret.encode()
     now = time.time()
     for token, status in (
         (jwt.sign("usr_1", secret, now=now, seconds=60), 200),
@@ -193,6 +172,7 @@ def test_compressed_bodies_are_unpacked(gateway: GatewayProcess, name: str, pack
         ("gzip", b"plain", 400),
         ("br", b"x", 415),
     ],
+    ids=["bomb", "cut off", "followed by more", "not packed", "unknown packing"],
 )
 def test_what_cannot_be_unpacked_is_refused_and_a_bomb_never_unpacked(
     gateway: GatewayProcess, name: str, body: bytes, status: int
@@ -205,70 +185,62 @@ def test_what_cannot_be_unpacked_is_refused_and_a_bomb_never_unpacked(
     assert gateway.memory() - before < 60_000_000
 
 
-def test_nested_prefixes_are_resolved_and_cover_what_lies_below(
-    settings: Settings, api: Api, start_replica: Start, start_gateway: Start
-) -> None:
-    versions = publish(settings, 4, prefix="sales/eu"), publish(settings, 5, slot=1, prefix="salesforce")
-    replica = start_replica("r", *versions)
+def test_nested_prefixes_are_resolved_and_cover_what_lies_below(stage: Any) -> None:
+    versions = publish(stage.settings, 4, prefix="sales/eu"), publish(stage.settings, 5, slot=1, prefix="salesforce")
+    replica = stage.replica("r", *versions)
     models = tuple(
         ModelRoute(prefix=version.prefix, name=version.model, versions=(route(version, replica),))
         for version in versions
     )
-    api.publish(table(1, models=models))
-    gateway = start_gateway()
-    gateway.has_table(1)
+    stage.api.publish(table(1, models=models))
+    gateway = stage.gateway()
     answer = gateway.post("/models/sales/eu/churn/v4/", ROW, key=SALES_KEY)
     assert is_answer(answer.json()["predictions"][0], ROW, 4)
     assert gateway.post("/models/salesforce/churn/", ROW, key=SALES_KEY).status_code == 404
     assert gateway.post("/models/salesforce/churn/", ROW).status_code == 200
 
 
-def test_weights_share_the_traffic(settings: Settings, api: Api, start_replica: Start, start_gateway: Start) -> None:
-    versions = publish(settings, 1), publish(settings, 2, slot=1)
-    replica = start_replica("r", *versions)
-    api.publish(table(1, route(versions[0], replica, weight=75), route(versions[1], replica, weight=25)))
-    gateway = start_gateway()
-    gateway.has_table(1)
+def test_weights_share_the_traffic(stage: Any) -> None:
+    versions = publish(stage.settings, 1), publish(stage.settings, 2, slot=1)
+    replica = stage.replica("r", *versions)
+    stage.api.publish(table(1, route(versions[0], replica, weight=75), route(versions[1], replica, weight=25)))
+    gateway = stage.gateway()
     with httpx.Client(headers={"x-api-key": KEY}) as client:
         answers = [client.post(f"{gateway.url}/models/sales/churn/", json=ROW).headers for _ in range(400)]
     first = sum(headers["x-modelyard-version"] == "v1" for headers in answers)
     assert 250 < first < 350
 
 
-def test_open_access_asks_for_no_credential(
-    settings: Settings, api: Api, start_replica: Start, start_gateway: Start
-) -> None:
-    version = publish(settings, 1)
-    api.publish(table(1, route(version, start_replica("r", version)), open_access=True))
-    gateway = start_gateway()
-    gateway.has_table(1)
+def test_open_access_asks_for_no_credential(stage: Any) -> None:
+    version = publish(stage.settings, 1)
+    stage.api.publish(table(1, route(version, stage.replica("r", version)), open_access=True))
+    gateway = stage.gateway()
     assert httpx.post(f"{gateway.url}/models/sales/churn/", json=ROW).status_code == 200
 
 
-def test_a_revoked_key_stops_working_at_once(gateway: GatewayProcess, api: Api) -> None:
+def test_a_revoked_key_stops_working_at_once(stage: Any) -> None:
+    version = publish(stage.settings, 1)
+    stage.api.publish(table(7, route(version, stage.replica("r", version))))
+    gateway = stage.gateway()
     assert gateway.post("/models/sales/churn/", ROW).status_code == 200
     began = time.monotonic()
-    api.publish(msgspec.structs.replace(api.table, number=8, keys={}))
+    stage.api.publish(msgspec.structs.replace(stage.api.table, number=8, keys={}))
     while gateway.post("/models/sales/churn/", ROW).status_code == 200:
         assert time.monotonic() - began < 1
     assert gateway.post("/models/sales/churn/", ROW).status_code == 401
 
 
-def test_a_replica_that_holds_another_version_is_never_asked(
-    settings: Settings, api: Api, start_replica: Start, start_gateway: Start
-) -> None:
-    held, wanted = publish(settings, 1), publish(settings, 2)
-    replica = start_replica("r", held)
-    api.publish(table(1, route(wanted, replica)))
-    gateway = start_gateway()
-    gateway.has_table(1)
+def test_a_replica_that_holds_another_version_is_never_asked(stage: Any) -> None:
+    held, wanted = publish(stage.settings, 1), publish(stage.settings, 2)
+    replica = stage.replica("r", held)
+    stage.api.publish(table(1, route(wanted, replica)))
+    gateway = stage.gateway()
     assert gateway.post("/models/sales/churn/", ROW).status_code == 503
 
 
-def test_a_caller_of_a_user_is_narrowed_by_prefixes_too(gateway: GatewayProcess, api: Api, settings: Settings) -> None:
-    api.publish(
-        msgspec.structs.replace(api.table, number=9, users={"usr_1": Caller(id="usr_1", user="usr_1", prefixes=("x",))})
-    )
-    gateway.has_table(9)
-    token = jwt.sign("usr_1", settings.secret.encode(), now=time.time(), seconds=60)
-    assert gateway.post("/models/sales/churn/", ROW, key=token).status_code == 404
+def test_a_login_is_narrowed_by_prefixes_too(stage: Any) -> None:
+    version = publish(stage.settings, 1)
+    narrow = {"usr_1": Caller(id="usr_1", user="usr_1", prefixes=("x",))}
+    stage.api.publish(table(1, route(version, stage.replica("r", version)), users=narrow))
+    token = jwt.sign("usr_1", stage.settings.secret.encode(), now=time.time(), seconds=60)
+    assert stage.gateway().post("/models/sales/churn/", ROW, key=token).status_code == 404

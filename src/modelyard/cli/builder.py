@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--model", required=True, metavar="PREFIX/NAME", help="The model that gets the version.")
 @click.option("--target", metavar="COLUMN", help="The column to predict, in place of what the intent says.")
 @click.option(
-    "--time", "seconds", type=DURATION, metavar="DURATION", help="At most so long for each candidate, as 60s."
+    "--time", "seconds", type=DURATION, metavar="DURATION", help="Begin no further candidate after it, as 60s."
 )
 @click.option("--assume", is_flag=True, help="Ask nothing. This release never asks, so that it changes nothing.")
 @wait_option
@@ -41,8 +41,8 @@ def build(
 ) -> None:
     """Build a model from an INTENT in plain words, as "predict which customers churn".
 
-    A file goes into a dataset named after the model; the same content is never sent twice. What the intent was understood
-    to mean, and why, is said before anything is trained.
+    A file goes into a dataset named after the model; the same content is never sent twice. What the intent was
+    understood to mean, and why, is said before anything is trained.
     """
     client = connect()
     with progress("Upload") as update:

@@ -60,9 +60,7 @@ def _type(schema: dict[str, Any]) -> str:
         return " | ".join(_type(item) for item in schema["anyOf"])
     lower = schema.get("minimum", schema.get("exclusiveMinimum"))
     upper = schema.get("maximum", schema.get("exclusiveMaximum"))
-    bounds = (
-        ""
-        if lower is None and upper is None
-        else f" {'' if lower is None else lower} … {'' if upper is None else upper}"
-    )
-    return f"{schema.get('type', 'any')}{bounds.rstrip()}"
+    kind = schema.get("type", "any")
+    if lower is None and upper is None:
+        return str(kind)
+    return f"{kind} {'' if lower is None else lower} … {'' if upper is None else upper}".rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -20,5 +21,5 @@ def connect() -> Client:
 
 def confirmed(question: str, *, yes: bool) -> None:
     """Ask before something is lost, where a person can answer. Raises Abort on a no."""
-    if not yes and click.get_text_stream("stdin").isatty():
+    if not yes and sys.stdin.isatty():
         click.confirm(question, abort=True)

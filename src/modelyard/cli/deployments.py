@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,7 +234,7 @@ def predict(model: str, rows: str, output: Path | None, as_json: bool) -> None:
 def rows_of(text: str) -> Any:
     """What to predict: rows out of JSON, or the path of a CSV file. Raises Invalid."""
     if text == "-":
-        return _instances(click.get_text_stream("stdin").read(), "standard input")
+        return _instances(sys.stdin.read(), "standard input")
     if text.lstrip()[:1] in {"{", "["}:
         return _instances(text, "The argument")
     path = Path(text).expanduser()

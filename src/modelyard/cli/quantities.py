@@ -10,7 +10,7 @@ POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds as a float, from `90`, `90s`, `15m`, `2h`, `30d`."""
 
     name = "duration"
@@ -25,7 +25,7 @@ class Duration(click.ParamType):
         return float(found[1]) * unit
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int]):
     """Bytes as an integer, from `4096`, `512M`, `1G`, `1.5GiB`; powers of 1,024."""
 
     name = "size"

@@ -83,11 +83,7 @@ def show_version(version: Version[Sync]) -> None:
     """A version's metrics with their intervals and baselines, and what was tried."""
     verdict = version.verdict
     rows = verdict.rows.get("test", 0)
-    took = (
-        f", fitted in {duration(chosen[0].fit_seconds)}"
-        if (chosen := [c for c in verdict.candidates if c.chosen])
-        else ""
-    )
+    took = "".join(f", fitted in {duration(tried.fit_seconds)}" for tried in verdict.candidates if tried.chosen)
     click.echo(f"\n{version.path}: {version.algorithm}{took}; measured on {rows:,} held-out rows\n")
     show_table(
         [

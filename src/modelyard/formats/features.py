@@ -126,7 +126,7 @@ class _Text:
         self._places = {term: place for place, term in enumerate(learned.terms)}
         self._weights = np.array(learned.weights, np.float64)
         self._width = len(learned.components[0]) if learned.components else 0
-        self._components = np.array(learned.components, np.float64).reshape(-1, self._width)
+        self._components = np.array(learned.components, np.float64).reshape(len(learned.terms), self._width)
 
     def __call__(self, values: NDArray[np.object_]) -> NDArray[np.float32]:
         rows = [self._row(text) for text in values.tolist()]

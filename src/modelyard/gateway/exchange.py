@@ -1,16 +1,12 @@
 """One prediction on its way through the gateway: from the last byte read to the answer handed to the socket."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from modelyard.core.errors import ModelyardError
 from modelyard.gateway.answers import REQUEST_ID, error_body, error_headers
 from modelyard.protocol.frames import Content
 from modelyard.protocol.routing import Caller
-
-if TYPE_CHECKING:
-    from modelyard.gateway.links import Link
-    from modelyard.gateway.routes import Version
 
 _UNNAMED = b'"request_id":""}'
 
@@ -26,13 +22,13 @@ class Client(Protocol):
 class Exchange:
     """A request for a prediction. Answered exactly once, by `answer` or `refuse`; what comes later is ignored.
 
-    `headers` holds only those that the gateway looks at, in lower case. `version` and `link` are set once it is routed,
-    `lost` is the link that broke under it.
+    `headers` holds only those that the gateway looks at, in lower case. `head` are the answer's lines that name the
+    version, once one is chosen. `link` is the connection it went to, `lost` the one that broke under it.
     """
 
     __slots__ = (
-        "answered", "body", "caller", "client", "content", "deadline", "headers", "keep_alive", "link", "lost",
-        "request_id", "target", "version",
+        "answered", "body", "caller", "client", "content", "deadline", "head", "headers", "keep_alive", "link", "lost",
+        "request_id", "target",
     )  # fmt: skip
 
     def __init__(
@@ -54,9 +50,9 @@ class Exchange:
         self.content = 0
         self.deadline = 0.0
         self.caller: Caller | None = None
-        self.version: Version | None = None
-        self.link: Link | None = None
-        self.lost: Link | None = None
+        self.head = b""
+        self.link: object | None = None
+        self.lost: object | None = None
         self.answered = False
 
     def answer(self, status: int, content: int, body: bytes) -> None:
@@ -73,8 +69,7 @@ class Exchange:
         if self.answered:
             return
         self.answered = True
-        version = self.version.head if self.version is not None else b""
         more = b"".join(b"%b: %b\r\n" % header for header in headers) if headers else b""
         self.client.answer(
-            self, status, content, b"%b%b%b: %b\r\n" % (version, more, REQUEST_ID, self.request_id), body
+            self, status, content, b"%b%b%b: %b\r\n" % (self.head, more, REQUEST_ID, self.request_id), body
         )

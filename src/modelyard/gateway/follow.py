@@ -22,7 +22,7 @@ _decode = msgspec.json.Decoder(RoutingTable).decode
 
 
 class Follower:
-    """Asks for tables and hands each newer one to `swap`, then keeps it in `path` (0600)."""
+    """Asks for tables and hands each new one to `swap`, then keeps it in `path` (0600)."""
 
     def __init__(
         self, upstream: Upstream, path: Path, token: str, *, swap: Callable[[RoutingTable], Awaitable[None]]
@@ -59,6 +59,10 @@ class Follower:
                 self.reached = False
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
+            except Exception:
+                # A table that cannot be taken up must not be the last one that was asked for.
+                log.exception("A routing table could not be taken up")
+                await asyncio.sleep(LONGEST_PAUSE)
             else:
                 pause = FIRST_PAUSE
 
@@ -72,8 +76,10 @@ class Follower:
         if status == 204:
             return
         table = _decode(body)
-        if table.number <= self.number:
-            raise Unavailable(f"the api sent table {table.number}, which is not newer than {self.number}")
+        if table.number == self.number:
+            raise Unavailable(f"the api sent table {table.number} again")
+        if table.number < self.number:
+            log.warning("Table %d follows %d: the database was set back.", table.number, self.number)
         await self._swap(table)
         self.number = table.number
         await asyncio.to_thread(_keep, self._path, body)

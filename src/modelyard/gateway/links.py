@@ -165,7 +165,8 @@ class Link(asyncio.Protocol):
                 await asyncio.wait_for(self.known.wait(), READY_SECONDS)
                 pause = FIRST_PAUSE
                 await self._broken.wait()
-            except (OSError, ValueError, TimeoutError):
+            except Exception as error:  # noqa: BLE001 - a link that is not tried again is a replica lost for good
+                log.debug("The replica at %s cannot be reached: %r", self.address, error)
                 if self._transport is not None:
                     self._transport.abort()
             await asyncio.sleep(pause)

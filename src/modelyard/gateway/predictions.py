@@ -122,7 +122,8 @@ class Predictions:
     def _route(self, exchange: Exchange) -> None:
         assert exchange.caller is not None
         pool = self.routes.resolve(exchange.target, exchange.caller)
-        version = exchange.version = pool.pick(self._dice)
+        version = pool.pick(self._dice)
+        exchange.head = version.head
         best, slot, least, up, leaving = None, 0, self._bound, False, False
         for link, place in version.targets:
             if not link.ready:

@@ -6,6 +6,9 @@ kind      what the frame is: see `Kind`
 content   what the body is: see `Content`; in a request its high four bits say what the answer is to be
 tag       in a request the slot of the version in the replica; in a reply the HTTP status
 value     in a request the deadline in milliseconds from now (0: none); in a reply the number of rows answered
+
+READY, the replica's first frame, has a JSON object as its body: slot to `prefix/model/vN`. DRAIN from the replica says
+that it is leaving; from the gateway, that it will send nothing more on this connection.
 """
 
 import struct

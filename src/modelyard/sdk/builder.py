@@ -48,7 +48,7 @@ class Builds(Resource[Mode]):
         `data` is a file's path, a data frame, bytes or an open file, or `dataset` or `dataset@release` of the platform.
         A file goes into a dataset named after the model, and is sent only where that does not hold it yet; `progress`
         is called with the bytes sent and their number. `target` overrules what the intent is understood to mean.
-        `seconds` limits the training of each candidate.
+        `seconds` is a budget: no further candidate begins after it.
 
         Raises TargetUnclear, NothingToPredict and what the data is refused for, before anything is trained.
         """

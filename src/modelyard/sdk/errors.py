@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import importlib.util
 import json
 import pkgutil
 from collections.abc import Mapping
@@ -87,10 +86,9 @@ def is_final(error: ModelyardError) -> bool:
 @functools.cache
 def _load_features() -> None:
     """Import every feature's `errors.py`, so that `by_code` knows their classes."""
-    for feature in pkgutil.iter_modules(features.__path__):
-        module = f"{features.__name__}.{feature.name}.errors"
-        if importlib.util.find_spec(module) is not None:
-            importlib.import_module(module)
+    for module in pkgutil.walk_packages(features.__path__, f"{features.__name__}."):
+        if module.name.endswith(".errors"):
+            importlib.import_module(module.name)
 
 
 def _error_body(content: bytes) -> dict[str, Any] | None:

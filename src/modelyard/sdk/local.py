@@ -1,10 +1,15 @@
-"""What needs no platform: reading a table, and planning over it. The one place where the client reaches below itself."""
+"""What needs no platform: reading a table and planning over it. Only here the client reaches below its wire types."""
 
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from modelyard.core.errors import Invalid
 from modelyard.features.builder.schemas import Plan
+from modelyard.sdk.bodies import FileBody
+from modelyard.sdk.errors import rebuilt
 
 
 def plan(intent: str, profile: dict[str, Any], *, target: str | None = None) -> Plan:
@@ -12,3 +17,22 @@ def plan(intent: str, profile: dict[str, Any], *, target: str | None = None) -> 
     from modelyard.features.builder import planner
 
     return planner.plan(intent, profile, target=target)
+
+
+def profile(path: Path) -> dict[str, Any]:
+    """The profile of a table on disk, as an upload makes it. Raises what an upload is refused for.
+
+    The file is the caller's own and is read in this process.
+    """
+    from modelyard.features.datasets.importers import run
+
+    wanted = FileBody(path.expanduser().absolute())
+    with tempfile.TemporaryDirectory(prefix="modelyard-plan-") as scratch:
+        folder = Path(scratch)
+        spec = run.Spec(file=str(path.expanduser().absolute()), filename=wanted.name)
+        (folder / "spec.json").write_bytes(msgspec.json.encode(spec))
+        if run.main(folder):
+            failure: dict[str, Any] = msgspec.json.decode((folder / "failure.json").read_bytes())
+            raise rebuilt(failure, Invalid.status)
+        found: dict[str, Any] = msgspec.json.decode((folder / "out" / "profile.json").read_bytes())
+        return found

@@ -55,6 +55,10 @@ class Region:
             for found in self._client.deployments.list()
         )
 
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._client.close()
+
 
 def region(url: str | None = None, api_key: str | None = None) -> Region:
     """The platform at `url`, or the one of the environment or the profile."""

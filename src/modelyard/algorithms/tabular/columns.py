@@ -17,7 +17,7 @@ FEWEST_WORDS = 4.0
 UNIQUE = 0.95
 """Share of different values from which on a column of short strings only names its rows."""
 
-_ID = re.compile(r"(^|[\W_])(id|uuid|guid|key)$|[a-z](Id|ID|Uuid|UUID)$", re.IGNORECASE | re.ASCII)
+_ID = re.compile(r"(^|[\W_])(?i:id|uuid|guid|key)$|[a-z](Id|ID|Uuid|UUID)$")
 _COUNTER = re.compile(r"(unnamed: ?\d+|index|row|row_?(id|num|number)|#|no\.?|)$", re.IGNORECASE)
 
 

@@ -33,7 +33,9 @@ def answers(link: Link, raw: NDArray[np.float64], *, ceiling: float = LARGEST) -
 def append(graph: Graph, link: Link, raw: str, *, ceiling: float = LARGEST) -> str:
     """The same as operators behind `raw`; the name of the answers, double."""
     if link == "sigmoid":
-        return graph.node("Sigmoid", graph.node("Concat", graph.node("Neg", raw), raw, axis=1))
+        # Not the operator Sigmoid: ONNX Runtime's gives 1 - p for scores below zero, digits lost.
+        powers = graph.node("Exp", graph.node("Concat", raw, graph.node("Neg", raw), axis=1))
+        return graph.node("Reciprocal", graph.node("Add", powers, graph.constant(np.array(1.0))))
     if link == "softmax":
         return graph.node("Softmax", raw, axis=1)
     if link == "expm1":

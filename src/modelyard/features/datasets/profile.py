@@ -3,6 +3,9 @@
 Computed by DuckDB in a few passes over some columns at a time. The same table gives the same profile.
 """
 
+# Names and strings in SQL are quoted; nothing in it is as a file has it.
+# ruff: noqa: S608
+
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -26,6 +29,7 @@ BINS = 20
 EXAMPLES = 5
 EXAMPLE_ROWS = 200
 LONGEST_VALUE = 200
+LARGEST_SQUARED = 1e150
 AT_ONCE = 40  # columns in one query
 TEXT_WORDS = 4.0
 TEXT_LENGTH = 50.0
@@ -116,8 +120,8 @@ class _Part:
                 distinct=fact["distinct"],
                 minimum=_shown(fact.get("minimum")),
                 maximum=_shown(fact.get("maximum")),
-                mean=_rounded(fact.get("mean")),
-                deviation=_rounded(fact.get("deviation")),
+                mean=_rounded(fact.get("mean")) if _usual(fact) else None,
+                deviation=_rounded(fact.get("deviation")) if _usual(fact) else None,
                 quantiles=quantiles.get(index),
                 top=tuple((_shown(value), count) for value, count in tops.get(index, ())),
                 histogram=histograms.get(index),
@@ -138,9 +142,10 @@ class _Part:
             "distinct": f"count(DISTINCT {column})" if exact else f"approx_count_distinct({column})",
         }
         if kind in NUMERIC:
-            fact |= {"minimum": f"min({column})", "maximum": f"max({column})", "mean": f"avg({column})"}
-            # The variance of numbers near the largest there are does not fit: unknown, not an error.
-            fact["deviation"] = f"TRY(stddev_samp({column}))"
+            fact |= {"minimum": f"min({column})", "maximum": f"max({column})"}
+            # Sums of squares of larger numbers do not fit.
+            usual = f"CASE WHEN abs({column}::DOUBLE) < {LARGEST_SQUARED!r} THEN {column} END"
+            fact |= {"mean": f"avg({usual})", "deviation": f"stddev_samp({usual})"}
         elif kind in DATES:
             fact |= {"minimum": f"min({column})::VARCHAR", "maximum": f"max({column})::VARCHAR"}
         elif kind == "VARCHAR":
@@ -175,10 +180,10 @@ class _Part:
         if not exact:
             self._connection.execute("RESET threads")
         return {
-            index: {name: _rounded(value) for name, value in zip(QUANTILES, values, strict=True)}
+            index: {name: _short(value) for name, value in zip(QUANTILES, values, strict=True)}
             for index, values in zip(numeric, found, strict=True)
             if values
-        }  # type: ignore[misc]  # a quantile of a finite number is one
+        }
 
     def _tops(self, facts: list[dict[str, Any]]) -> dict[int, list[tuple[Any, int]]]:
         tops: dict[int, list[tuple[Any, int]]] = {}
@@ -200,7 +205,9 @@ class _Part:
         wanted = {index: found for index, found in edges.items() if found}
         bins = self._select([_binned(self._names[index], found) for index, found in wanted.items()])
         return {
-            index: Histogram(found, tuple(int(counts.get(number, 0)) for number in range(len(found) - 1)))
+            index: Histogram(
+                tuple(map(_short, found)), tuple(int(counts.get(number, 0)) for number in range(len(found) - 1))
+            )
             for (index, found), counts in zip(wanted.items(), bins, strict=True)
         }
 
@@ -240,6 +247,11 @@ def _names_rows(name: str, kind: str, guess: Kind, fact: dict[str, Any], rows: i
     return kind == "VARCHAR" and guess == "category" and (bool(_KEY_NAME.search(name)) or not fact["spaced"])
 
 
+def _usual(fact: dict[str, Any]) -> bool:
+    """Whether mean and deviation are those of all values."""
+    return all(abs(fact.get(end) or 0) < LARGEST_SQUARED for end in ("minimum", "maximum") if "mean" in fact)
+
+
 def _edges(fact: dict[str, Any]) -> tuple[float, ...] | None:
     if fact["minimum"] is None:
         return None
@@ -251,7 +263,7 @@ def _edges(fact: dict[str, Any]) -> tuple[float, ...] | None:
     bins = min(BINS, int(fact["distinct"]))
     width = (high - low) / bins
     # Numbers that lie too near to each other for so many edges.
-    edges = tuple(low + width * number for number in range(bins)) + (high,)
+    edges = (*(low + width * number for number in range(bins)), high)
     return edges if len(set(edges)) == len(edges) else (low, high)
 
 
@@ -275,8 +287,12 @@ def _shown(value: Any) -> Any:
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
+def _short(value: float) -> float:
+    return float(f"{value:.10g}")
+
+
 def _rounded(value: float | None) -> float | None:
     """Ten digits: sums that threads add up in another order differ in the sixteenth."""
     if value is None or not math.isfinite(value):
         return None
-    return float(f"{value:.10g}")
+    return _short(value)

@@ -157,7 +157,7 @@ class ObstoreStore(ObjectStore):
     def _put_pieces(self, key: str, pieces: Iterable[bytes]) -> int:
         """The source runs in the caller's thread: in obstore's own it could not use a store itself."""
         feed, size = _Feed(), 0
-        with ThreadPoolExecutor(1) as thread, self._told(key):
+        with ThreadPoolExecutor(1) as thread:
             upload = thread.submit(obstore.put, self._client, key, feed, chunk_size=PART, max_concurrency=AT_ONCE)
             upload.add_done_callback(feed.close)
             try:
@@ -170,7 +170,8 @@ class ObstoreStore(ObjectStore):
                 upload.exception()
                 raise
             feed.give(b"")
-            upload.result()
+            with self._told(key):
+                upload.result()
         return size
 
     @contextmanager

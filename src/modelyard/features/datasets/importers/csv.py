@@ -1,0 +1,29 @@
+"""CSV and its kin: any delimiter, quotes and encoding that can be told from the file."""
+
+from pathlib import Path
+
+from modelyard.features.datasets.importers.base import Column, Draft, Importer, Work
+from modelyard.features.datasets.importers.delimited import check_header, read_head, stage
+from modelyard.features.datasets.importers.forms import ANY, DECIMAL_COMMA, DECIMAL_COMMA_UNLESS_THOUSANDS
+from modelyard.features.datasets.importers.naming import check_count
+from modelyard.features.datasets.importers.text import as_utf8, looks_like_text
+
+
+class CsvImporter(Importer):
+    """Delimited text with a header."""
+
+    def sniff(self, head: bytes, filename: str) -> float:
+        if not looks_like_text(head):
+            return 0.0
+        return 0.6 if filename.lower().endswith((".csv", ".tsv", ".tab", ".txt")) else 0.5
+
+    def read(self, path: Path, work: Work) -> Draft:
+        text = as_utf8(path, work.folder)
+        dialect, records = read_head(text)
+        names = records[0]
+        check_count(len(names), work.columns_limit)
+        check_header(records)
+        table = stage(work.connection, text, dialect, len(names), work.folder)
+        comma = {",": (), ";": (DECIMAL_COMMA,)}.get(dialect.delimiter, (DECIMAL_COMMA_UNLESS_THOUSANDS,))
+        forms = (*ANY[:-1], *comma, ANY[-1])
+        return Draft(table, [Column(name, f"c{number}", forms) for number, name in enumerate(names)])

@@ -1,0 +1,146 @@
+"""What every algorithm must do, over all that there are: a new file is held to it as soon as it exists."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelyard.algorithms import registry
+from modelyard.algorithms.base import Trained, TrainingData
+from modelyard.formats import folder
+from modelyard.formats.base import Batch
+from modelyard.formats.registry import open_version
+from modelyard.protocol.artifact import DESCRIPTION, SIGNATURE, Artifact
+
+from .conftest import FIELDS, Kept
+
+EXACT = 1e-6
+CASES = [
+    (name, classes)
+    for name in registry.names()
+    for classes in ((2, 4) if name.startswith("tabular-classification/") else (0,))
+]
+every_algorithm = pytest.mark.parametrize(("name", "classes"), CASES)
+
+Made = Callable[..., TrainingData]
+
+
+def learn(name: str, data: TrainingData, report: Kept) -> tuple[Trained, Trained]:
+    """What `fit` and `finish` give."""
+    algorithm = registry.get(name)
+    parameters = algorithm.Parameters()
+    trained = algorithm().fit(data, parameters, report)
+    return trained, algorithm().finish(data, trained, parameters, report)
+
+
+def loaded(trained: Trained, target: Path, name: str):
+    """The predictor that a version folder gives back."""
+    target.mkdir()
+    form = trained.save(target)
+    folder.write(target / SIGNATURE, trained.signature)
+    folder.write(target / DESCRIPTION, Artifact(format=form, scenario="any", algorithm=name))
+    return open_version(target)
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    assert one.shape == other.shape
+    assert one.dtype == other.dtype == np.float32
+    assert np.isfinite(one).all()
+    assert np.isfinite(other).all()
+    return float(np.max(np.abs(one - other.astype(np.float64)) / np.maximum(np.abs(other), 1e-37)))
+
+
+@every_algorithm
+def test_it_learns_something(name: str, classes: int, made: Made, report: Kept) -> None:
+    data = made(classes)
+    for trained in learn(name, data, report):
+        answers = trained.predict(data.validation)
+        assert answers.shape == (len(data.validation_labels), max(1, classes))
+        if classes:
+            np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-6)
+            assert np.mean(answers.argmax(axis=1) == data.validation_labels) > 1.4 / classes
+        else:
+            errors = answers[:, 0] - data.validation_labels
+            assert np.std(errors) < 0.7 * np.std(data.validation_labels)
+
+
+@every_algorithm
+def test_it_says_how_it_is_doing(name: str, classes: int, made: Made, report: Kept) -> None:
+    learn(name, made(classes), report)
+    assert report.fractions
+    assert len({step for _, step, _ in report.metrics}) > 2
+    assert report.lines
+
+
+@every_algorithm
+def test_what_is_served_answers_as_the_training_pipeline(
+    name: str, classes: int, made: Made, report: Kept, odd: Batch, tmp_path: Path
+) -> None:
+    data = made(classes)
+    _, trained = learn(name, data, report)
+    served = loaded(trained, tmp_path / "v", name)
+    for batch in (data.rows, data.validation, odd):
+        assert difference(served.predict(batch), trained.predict(batch)) < EXACT
+
+
+@every_algorithm
+@pytest.mark.parametrize("kept", [("size", "count"), ("colour",), ("since",), ("note",), ("open", "town")])
+def test_a_table_may_lack_any_kind_of_column(
+    name: str, classes: int, kept: tuple[str, ...], made: Made, report: Kept, tmp_path: Path
+) -> None:
+    data = made(classes, rows=200, fields=tuple(field for field in FIELDS if field.name in kept))
+    _, trained = learn(name, data, report)
+    served = loaded(trained, tmp_path / "v", name)
+    assert difference(served.predict(data.validation), trained.predict(data.validation)) < EXACT
+
+
+@every_algorithm
+def test_a_row_is_answered_the_same_alone_and_among_others(
+    name: str, classes: int, made: Made, report: Kept, tmp_path: Path
+) -> None:
+    data = made(classes)
+    served = loaded(learn(name, data, report)[1], tmp_path / "v", name)
+    together = served.predict(data.validation)
+    alone = [served.predict(Batch(*(part[row : row + 1] for part in data.validation))) for row in range(20)]
+    np.testing.assert_array_equal(np.concatenate(alone), together[:20])
+
+
+@every_algorithm
+def test_the_same_data_and_seed_give_the_same_model(name: str, classes: int, made: Made, report: Kept) -> None:
+    data = made(classes)
+    one, other = (learn(name, data, report)[1].predict(data.validation) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
+@every_algorithm
+def test_it_learns_from_very_few_rows(name: str, classes: int, made: Made, report: Kept, tmp_path: Path) -> None:
+    data = made(classes, rows=20)
+    _, trained = learn(name, data, report)
+    served = loaded(trained, tmp_path / "v", name)
+    assert difference(served.predict(data.validation), trained.predict(data.validation)) < EXACT
+
+
+@every_algorithm
+def test_a_pickle_of_it_answers_the_same(name: str, classes: int, made: Made, report: Kept) -> None:
+    data = made(classes, rows=200)
+    _, trained = learn(name, data, report)
+    before = trained.predict(data.validation)
+    again = pickle.loads(pickle.dumps(trained))
+    np.testing.assert_array_equal(again.predict(data.validation), before)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_its_form_is_complete(name: str) -> None:
+    described = registry.describe(name)
+    assert described["title"]
+    assert described["description"].endswith(".")
+    form = described["parameters"]
+    assert form["type"] == "object"
+    assert form["properties"]
+    for field in form["properties"].values():
+        assert field["title"]
+        assert field["description"]
+        assert "default" in field
+    registry.get(name).Parameters()
