@@ -21,7 +21,7 @@ help: ## Show this list
 demo: $(VENV)/.runtime ## From a table to a URL in a minute, then stay up until Ctrl-C (ONCE=1: stop at the end)
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
-test: $(VENV)/.test ## Run all tests (TESTS=path, JOBS=n); at the end, what could not be tested here, by name
+test: $(VENV)/.test $(VENV)/.check ## Run all tests (TESTS=path, JOBS=n); at the end, what could not be tested here, by name
 	@MODELYARD_TESTS_MISSING="$$(scripts/system-packages $(BIN)/python)" $(BIN)/python -m pytest \
 		--numprocesses $(JOBS) --dist loadgroup $(TESTS)
 

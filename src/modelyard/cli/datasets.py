@@ -113,7 +113,7 @@ def show_one(name: str, as_json: bool) -> None:
             "description": found.description,
             "rows": f"{found.rows:,}",
             "size": size(found.size),
-            "created": found.created_at,
+            "created": found.model_dump(mode="json")["created_at"],
         }
     )
     if samples:

@@ -127,7 +127,7 @@ def show_one(key: str, as_json: bool) -> None:
             "environment": data.environment,
             "replicas": f"{data.ready_replicas} of {data.replicas} ready",
             "revision": data.revision,
-            "created": data.created_at,
+            "created": found.model_dump(mode="json")["created_at"],
         }
     )
     if data.models:

@@ -63,7 +63,7 @@ def show_one(name: str, as_json: bool) -> None:
             "intent": lineage.get("intent"),
             "job": lineage.get("job"),
             "checksum": found.checksum,
-            "created": found.created_at,
+            "created": found.model_dump(mode="json")["created_at"],
         }
     )
 
@@ -74,7 +74,7 @@ def _show_model(name: str, *, as_json: bool) -> None:
     if as_json:
         show_json({**found.model_dump(mode="json"), "version_list": versions})
         return
-    click.echo(f"{found.path}: {len(versions)} versions{f'. {found.description}' if found.description else ''}\n")
+    click.echo(f"{found.path}: {len(versions)} version{'' if len(versions) == 1 else 's'}. {found.description}\n")
     rows = []
     for version in versions:
         verdict = version.verdict

@@ -120,7 +120,7 @@ def show_version(version: Version[Sync]) -> None:
                 Column("algorithm", "CANDIDATE"),
                 Column("validation", "VALIDATION"),
                 Column("seconds", "FIT"),
-                Column("note", ""),
+                Column("note", "NOTE"),
             ],
         )
     for warning in verdict.warnings:
@@ -159,7 +159,7 @@ def show_one(job_id: str, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    data = found.data
+    data, plain = found.data, found.model_dump(mode="json")
     left = data.progress.eta_seconds
     fields = {
         "id": data.id,
@@ -168,9 +168,9 @@ def show_one(job_id: str, as_json: bool) -> None:
         "progress": f"{data.progress.fraction:.0%}, {data.progress.phase}",
         "place": data.place,
         "left": None if left is None else f"about {duration(left)}",
-        "created": data.created_at,
-        "started": data.started_at,
-        "ended": data.ended_at,
+        "created": plain["created_at"],
+        "started": plain["started_at"],
+        "ended": plain["ended_at"],
         "version": (data.result or {}).get("version"),
         "error": (data.error or {}).get("message"),
     }

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -31,6 +33,7 @@ class Follower:
         self._path = path
         self._token = token
         self._swap = swap
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.number = 0
         self.reached = False
 
@@ -68,7 +71,7 @@ class Follower:
 
     async def _ask(self) -> None:
         status, body = await self._upstream.get(
-            f"/internal/routing?after={self.number}", [(HEADER.encode(), self._token.encode())]
+            f"/internal/routing?after={self.number}&gateway={self._name}", [(HEADER.encode(), self._token.encode())]
         )
         if status not in {200, 204}:
             raise Unavailable(f"the api answered {status}")

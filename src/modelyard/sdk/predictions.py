@@ -16,7 +16,7 @@ from modelyard.features.models.schemas import parse as parse_model
 from modelyard.sdk.bodies import csv_of, is_frame
 from modelyard.sdk.calls import call, encode, parse
 from modelyard.sdk.entity import Listing
-from modelyard.sdk.flow import Answer, Flow, Mode, Request, Resource, operation
+from modelyard.sdk.flow import Flow, Mode, Request, Resource, operation
 
 ROWS_AT_ONCE = 10_000
 CSV_AT_ONCE = 4 << 20
@@ -41,12 +41,16 @@ class Predicting(Resource[Mode]):
         missing values. Large data is sent in parts. Raises Invalid, naming field and row; NotFound, Unavailable.
         """
         found = Predictions()
-        for content, kind, before in bodies_of(data):
-            answer = yield from call(self, _request(model, content, kind))
+        for content, kind, until in bodies_of(data):
+            try:
+                answer = yield from call(self, _request(model, content, kind))
+            except Invalid as error:
+                raise _moved(error, len(found)) from None
             part = parse(answer, _Answer)
             found.extend(part.predictions)
             found.model, found.version = part.model, part.version
-            _check_count(answer, len(found), before)
+            if len(found) != until:
+                raise Malformed(f"{answer.url} answered {len(found)} predictions for {until} rows.")
         return found
 
 
@@ -129,6 +133,9 @@ def _request(model: str, content: bytes, kind: str) -> Request:
     return Request(method="POST", path=model_path(model), headers=headers, content=content)
 
 
-def _check_count(answer: Answer, found: int, expected: int) -> None:
-    if found != expected:
-        raise Malformed(f"{answer.url} answered {found} predictions for {expected} rows.")
+def _moved(error: Invalid, rows: int) -> Invalid:
+    """The error about a part of the data, its rows counted from the beginning of the whole."""
+    if rows:
+        error.message = f"In the part that begins with row {rows}: {error.message}"
+        error.fields = [field | {"row": field["row"] + rows} if "row" in field else field for field in error.fields]
+    return error

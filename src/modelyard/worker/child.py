@@ -62,13 +62,14 @@ class Events(Report):
 
     def __init__(self, name: str, file: BinaryIO | None) -> None:
         self.span = (0.0, 1.0)
+        self._fraction = 0.0
         self._name = name
         self._file = file
 
     def progress(self, phase: str, fraction: float, eta_seconds: float | None = None) -> None:
         first, last = self.span
-        within = first + (last - first) * min(1.0, max(0.0, fraction))
-        self._send(Progress(phase=f"{self._name}: {phase}", fraction=within, eta_seconds=eta_seconds))
+        self._fraction = max(self._fraction, first + (last - first) * min(1.0, fraction))
+        self._send(Progress(phase=f"{self._name}: {phase}", fraction=self._fraction, eta_seconds=eta_seconds))
 
     def metric(self, name: str, step: int, value: float) -> None:
         self._send(MetricPoint(name=f"{self._name}/{name}", step=step, value=float(value), at=time.time()))

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.features.deployments.rollout import SETTLE, Seen, Wanted, back_off, decide, state_of
+from modelyard.features.deployments.rollout import PATIENCE, Seen, Wanted, back_off, decide, state_of
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(hours=1)
@@ -21,8 +21,8 @@ def wanted(**changes):
     return Wanted(**(usual | changes))
 
 
-def seen(replica_id, *, revision=2, state="ready", alive=True, since=NOW):
-    return Seen(id=replica_id, revision=revision, state=state, alive=alive, since=since)
+def seen(replica_id, *, revision=2, state="ready", alive=True, known=True, since=NOW):
+    return Seen(id=replica_id, revision=revision, state=state, alive=alive, known=known, since=since)
 
 
 def test_the_old_replica_serves_until_the_new_one_is_ready():
@@ -32,10 +32,25 @@ def test_the_old_replica_serves_until_the_new_one_is_ready():
     assert ready.drain == ("old",)
 
 
-def test_a_draining_replica_ends_only_when_every_gateway_has_the_new_table():
-    fresh = seen("old", revision=1, state="draining", since=NOW)
-    assert decide(wanted(), [seen("new"), fresh], NOW).end == ()
-    assert decide(wanted(), [seen("new"), fresh], NOW + SETTLE).end == ("old",)
+def test_the_old_replica_serves_until_every_gateway_knows_the_new_one():
+    assert decide(wanted(), [seen("old", revision=1), seen("new", known=False)], NOW).drain == ()
+
+
+def test_a_draining_replica_ends_only_when_every_gateway_knows_that_it_drains():
+    def old(**changes):
+        return seen("old", revision=1, state="draining", **changes)
+
+    assert decide(wanted(), [seen("new"), old(known=False)], NOW).end == ()
+    assert decide(wanted(), [seen("new"), old()], NOW).end == ("old",)
+
+
+def test_a_gateway_that_says_nothing_is_not_waited_for_for_ever():
+    silent = seen("old", revision=1, state="draining", known=False)
+    assert decide(wanted(), [seen("new"), silent], NOW + PATIENCE).end == ("old",)
+
+
+def test_a_deployment_is_ready_only_when_every_gateway_answers_with_it():
+    assert state_of(wanted(), [seen("new", known=False)], failures=0) == "pending"
 
 
 def test_a_new_revision_that_never_becomes_ready_leaves_the_old_one_serving():
@@ -85,6 +100,7 @@ replicas = st.lists(
         revision=st.integers(1, 3),
         state=st.sampled_from(["starting", "ready", "draining"]),
         alive=st.booleans(),
+        known=st.booleans(),
         since=st.sampled_from([NOW, LONG_AGO]),
     ),
     max_size=6,
@@ -95,7 +111,7 @@ replicas = st.lists(
 @given(replicas, st.integers(1, 3), st.booleans())
 def test_whatever_is_there_a_serving_deployment_is_never_left_without_a_ready_replica(there, count, running):
     steps = decide(wanted(replicas=count, running=running, revision=3), there, NOW)
-    ready = {replica.id for replica in there if replica.state == "ready" and replica.alive}
+    ready = {replica.id for replica in there if replica.state == "ready" and replica.alive and replica.known}
     if running and ready:
         assert ready - set(steps.drain) - set(steps.end)
 
@@ -116,6 +132,7 @@ def test_it_settles_at_exactly_the_wanted_replicas_from_wherever_it_begins(there
                 if replica.state == "starting"
                 else replica.state,
                 alive=replica.alive,
+                known=True,
                 since=now if replica.id in steps.drain else replica.since,
             )
             for replica in there
@@ -123,5 +140,5 @@ def test_it_settles_at_exactly_the_wanted_replicas_from_wherever_it_begins(there
         ]
         there += [seen(f"new-{number + n}", revision=3, state="starting", since=now) for n in range(steps.start)]
         number += steps.start
-        now += SETTLE
+        now += PATIENCE
     assert [(replica.revision, replica.state) for replica in there] == [(3, "ready")] * count

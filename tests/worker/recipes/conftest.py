@@ -120,6 +120,6 @@ def titanic() -> str:
 
 @pytest.fixture
 def telco() -> str:
-    """The same for telco: blank strings in a column of numbers are missing values."""
+    """The same for telco: blanks in a column of numbers are missing values, Yes and No are words."""
     blanks = "TRY_CAST(trim(TotalCharges::VARCHAR) AS DOUBLE)"
-    return f"SELECT * REPLACE ({blanks} AS TotalCharges) FROM read_csv('{DATA}/telco_churn/train.csv')"
+    return f"SELECT * REPLACE ({blanks} AS TotalCharges) FROM read_csv('{DATA}/telco_churn/train.csv', auto_type_candidates=['BIGINT', 'DOUBLE', 'VARCHAR'])"

@@ -214,6 +214,7 @@ class _Follow:
         self._started = time.monotonic()
         self._best = float("inf")
         self.best_round = 1
+        self._fraction = 0.0
 
     def __call__(self, state: Any) -> None:
         from lightgbm.callback import EarlyStopException
@@ -230,7 +231,9 @@ class _Follow:
     def _say(self, step: int) -> None:
         end = min(self._parameters.max_rounds, self.best_round + self._parameters.patience)
         eta = (time.monotonic() - self._started) / step * max(0, end - step)
-        self._report.progress(f"round {step}", step / max(end, step), eta)
+        # The end moves away with each round that helps; progress does not go back for that.
+        self._fraction = max(self._fraction, step / max(end, step))
+        self._report.progress(f"round {step}", self._fraction, eta)
 
 
 class _Steps:

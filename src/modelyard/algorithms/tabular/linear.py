@@ -179,28 +179,34 @@ class Solver(Protocol):
         ...
 
     def loss(self, answers: NDArray[np.float32], labels: NDArray[Any]) -> float:
-        """How wrong answers are; smaller is better."""
+        """How wrong answers are, in the units of the answers; smaller is better."""
         ...
 
 
-def fit(data: TrainingData, solver: Solver, tried: Sequence[float], usual: float, report: Report) -> LinearModel:
-    """The model of the regularisation that serves the validation rows best; `usual` where there are none."""
+def fit(
+    data: TrainingData, solvers: Sequence[Solver], tried: Sequence[float], usual: float, report: Report
+) -> LinearModel:
+    """The model of the solver and regularisation that serve the validation rows best.
+
+    Without validation rows, that of the first solver and the `usual` regularisation.
+    """
     report.progress("preparing the columns", 0.0)
     design = Design.learn(data.signature, data.rows, data.seed)
     rows = sampled(len(data.labels), design.offsets[-1], data.seed)
     matrix, labels = design.matrix(taken(data.rows, rows)), data.labels[rows]
+    searched = [(solver, strength) for solver in solvers for strength in tried]
     if not len(data.validation_labels):
-        tried = tried if len(tried) == 1 else (usual,)
+        searched = [(solvers[0], tried[0] if len(tried) == 1 else usual)]
     started, losses, models = time.monotonic(), [], []
-    for step, strength in enumerate(tried, start=1):
+    for step, (solver, strength) in enumerate(searched, start=1):
         with threads.limited(matrix.size):
             weights = solver.solve(matrix, labels, strength)
         models.append(LinearModel(data.signature, design, weights, solver.link, strength))
         if len(data.validation_labels):
             losses.append(solver.loss(models[-1].predict(data.validation), data.validation_labels))
             report.metric(solver.metric, step, losses[-1])
-        eta = (time.monotonic() - started) / step * (len(tried) - step)
-        report.progress(f"regularisation {strength:g}", step / len(tried), eta)
+        eta = (time.monotonic() - started) / step * (len(searched) - step)
+        report.progress(f"regularisation {strength:g}", step / len(searched), eta)
     best = models[int(np.argmin(losses))] if losses else models[0]
     report.log(f"Linear model: {design.offsets[-1]} columns, regularisation {best.strength:g}.")
     return best

@@ -42,7 +42,7 @@ class Linear(Algorithm[LinearParameters]):
 
     def fit(self, data: TrainingData, parameters: LinearParameters, report: Report) -> Trained:
         chosen = parameters.inverse_strength
-        return linear.fit(data, _Solver(data, parameters), (chosen,) if chosen else TRIED, USUAL, report)
+        return linear.fit(data, [_Solver(data, parameters)], (chosen,) if chosen else TRIED, USUAL, report)
 
     def finish(self, data: TrainingData, trained: Trained, parameters: LinearParameters, report: Report) -> Trained:
         return linear.finish(data, trained, _Solver(data, parameters), report)

@@ -38,12 +38,10 @@ class Linear(Algorithm[LinearParameters]):
 
     def fit(self, data: TrainingData, parameters: LinearParameters, report: Report) -> Trained:
         tried = (parameters.strength,) if parameters.strength else TRIED
-        plain = _Solver("identity")
-        best = linear.fit(data, plain, tried, USUAL, report)
-        if not targets.skewed(data.labels, data.validation_labels):
-            return best
-        other = linear.fit(data, _Solver("expm1"), tried, USUAL, report)
-        return min(best, other, key=lambda model: plain.loss(model.predict(data.validation), data.validation_labels))
+        links: list[Link] = ["identity"]
+        if targets.skewed(data.labels, data.validation_labels):
+            links.append("expm1")
+        return linear.fit(data, [_Solver(link) for link in links], tried, USUAL, report)
 
     def finish(self, data: TrainingData, trained: Trained, parameters: LinearParameters, report: Report) -> Trained:  # noqa: ARG002
         link: Link = trained.link if isinstance(trained, LinearModel) else "identity"

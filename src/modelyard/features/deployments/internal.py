@@ -22,9 +22,15 @@ async def routing(
     request: Request,
     platform: PlatformOf,
     after: Annotated[int, Query()] = 0,
-    wait: Annotated[float, Query(ge=0, le=60)] = 20,
+    wait: Annotated[float, Query(ge=0, le=60)] = 5,
+    gateway: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """The newest routing table as soon as its number is not `after`; 204 where nothing came for `wait` seconds."""
+    """The newest routing table as soon as its number is not `after`; 204 where nothing came for `wait` seconds.
+
+    By asking, a gateway says that it serves by table `after`.
+    """
+    if gateway:
+        await to_thread.run_sync(_note, platform, gateway, after)
     until = time.monotonic() + wait
     while True:
         document = await to_thread.run_sync(_published, platform, after)
@@ -38,3 +44,11 @@ async def routing(
 def _published(platform: Platform, after: int) -> bytes | None:
     with platform.database.session(read_only=True) as session:
         return observed.published(session, after)
+
+
+def _note(platform: Platform, gateway: str, number: int) -> None:
+    with platform.database.session(read_only=True) as session:
+        if observed.gateway_is_noted(session, gateway, number):
+            return
+    with platform.database.session() as session:
+        observed.note_gateway(session, gateway, number)

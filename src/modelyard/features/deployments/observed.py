@@ -23,6 +23,9 @@ from modelyard.storage.db.engine import now as db_now
 
 TABLES_KEPT = 20
 LEASE = "controller"
+GATEWAYS_KEPT = timedelta(minutes=5)
+GATEWAY_SILENCE = timedelta(seconds=7)
+"""A gateway that has not asked for so long is taken to be gone; it asks every five seconds at the least."""
 
 
 class StartReplica(NamedTuple):
@@ -40,11 +43,23 @@ class Plan(NamedTuple):
     stop: list[str]
 
 
-class Failed(NamedTuple):
-    """Why a replica's process ended, where it said."""
+class View(NamedTuple):
+    """What was observed: the replica processes that run, and the newest routing table that every gateway serves by."""
 
-    replica: str
-    message: str
+    alive: frozenset[str]
+    acknowledged: int | None
+
+    def of(self, row: ReplicaRow) -> rollout.Seen:
+        """A replica as the rollout sees it."""
+        known = row.told_in is not None and (self.acknowledged is None or row.told_in <= self.acknowledged)
+        return rollout.Seen(
+            id=row.id,
+            revision=row.revision,
+            state=row.state,
+            alive=row.id in self.alive,
+            known=known,
+            since=row.since,
+        )
 
 
 def take_lease(session: Session, owner: str, seconds: float) -> bool:
@@ -76,7 +91,7 @@ def mark_ready(session: Session, replica_ids: Sequence[str]) -> None:
         row = session.get(ReplicaRow, replica_id)
         if row is None or row.state != "starting":
             continue
-        row.state, row.since = "ready", now
+        _enter(row, "ready", now)
         deployment = session.get_one(DeploymentRow, row.deployment)
         deployment.failures, deployment.not_before, deployment.message = 0, None, ""
         note(session, deployment, "replica", f"{row.id} is ready with revision {row.revision}", now)
@@ -88,8 +103,9 @@ def plan(session: Session, alive: frozenset[str], said: dict[str, str], settings
     `alive` are the ids of replica processes that run, `said` the last words of those that ended.
     """
     now, steps = db_now(session), Plan([], [])
+    seen = View(alive, queries.acknowledged(session, now - GATEWAY_SILENCE))
     for deployment in queries.every_deployment(session):
-        _step(session, deployment, alive, said, settings, now, steps)
+        _step(session, deployment, seen, said, settings, now, steps)
     return steps
 
 
@@ -113,12 +129,26 @@ def publish(session: Session, table: RoutingTable) -> int:
     digest = hashlib.sha256(msgspec.json.encode(table, order="deterministic")).hexdigest()
     newest = queries.newest_table(session)
     if newest is not None and newest.digest == digest:
+        queries.note_told(session, newest.number)
         return newest.number
     number = (newest.number if newest else 0) + 1
     document = msgspec.json.encode(msgspec.structs.replace(table, number=number))
     session.add(RoutingTableRow(number=number, digest=digest, document=document, created_at=db_now(session)))
     queries.drop_tables_before(session, number - TABLES_KEPT)
+    queries.note_told(session, number)
     return number
+
+
+def note_gateway(session: Session, gateway: str, number: int) -> None:
+    """Note that a gateway serves by table `number`, and forget those that have long been silent."""
+    now = db_now(session)
+    queries.note_gateway(session, gateway, number, now)
+    queries.forget_gateways(session, now - GATEWAYS_KEPT)
+
+
+def gateway_is_noted(session: Session, gateway: str, number: int) -> bool:
+    """Whether this was noted lately, so that it need not be written again."""
+    return queries.gateway_is_noted(session, gateway, number, db_now(session) - GATEWAY_SILENCE / 3)
 
 
 def published(session: Session, after: int) -> bytes | None:
@@ -132,7 +162,7 @@ def published(session: Session, after: int) -> bytes | None:
 def _step(
     session: Session,
     deployment: DeploymentRow,
-    alive: frozenset[str],
+    seen: View,
     said: dict[str, str],
     settings: Settings,
     now: datetime,
@@ -149,22 +179,22 @@ def _step(
         not_before=deployment.not_before,
         start_limit=timedelta(seconds=settings.replicas.start_seconds),
     )
-    decided = rollout.decide(wanted, [_seen(row, alive) for row in rows.values()], now)
+    decided = rollout.decide(wanted, [seen.of(row) for row in rows.values()], now)
     for replica_id in decided.lost:
         _lose(session, deployment, rows[replica_id], said.get(replica_id) or "its process died", now)
     for replica_id in decided.late:
         _lose(session, deployment, rows[replica_id], "it did not become ready in time", now)
         steps.stop.append(replica_id)
     for replica_id in decided.drain:
-        rows[replica_id].state, rows[replica_id].since = "draining", now
+        _enter(rows[replica_id], "draining", now)
     for replica_id in decided.end:
-        rows[replica_id].state, rows[replica_id].since = "ended", now
+        _enter(rows[replica_id], "ended", now)
         steps.stop.append(replica_id)
     for _ in range(decided.start):
         made = _new_replica(session, deployment, versions, settings, now)
         rows[made.spec.id] = session.get_one(ReplicaRow, made.spec.id)
         steps.start.append(made)
-    _conclude(session, deployment, wanted, list(rows.values()), alive | {item.spec.id for item in steps.start}, now)
+    _conclude(session, deployment, wanted, list(rows.values()), seen, now)
 
 
 def _conclude(
@@ -172,21 +202,22 @@ def _conclude(
     deployment: DeploymentRow,
     wanted: rollout.Wanted,
     rows: list[ReplicaRow],
-    alive: frozenset[str],
+    seen: View,
     now: datetime,
 ) -> None:
     here = [row for row in rows if row.state != "ended"]
     if deployment.wanted == "deleted" and not here:
         queries.drop_deployment(session, deployment.id)
         return
-    state = rollout.state_of(wanted, [_seen(row, alive) for row in here], deployment.failures)
+    state = rollout.state_of(wanted, [seen.of(row) for row in here], deployment.failures)
     if state != deployment.state:
         note(session, deployment, "state", f"{deployment.state} → {state}", now)
         deployment.state = state
 
 
 def _lose(session: Session, deployment: DeploymentRow, row: ReplicaRow, reason: str, now: datetime) -> None:
-    row.state, row.since, row.message = "ended", now, reason
+    _enter(row, "ended", now)
+    row.message = reason
     if row.revision == deployment.revision:
         deployment.not_before = now + rollout.back_off(deployment.failures)
         deployment.failures += 1
@@ -268,5 +299,5 @@ def _routes_of(
     return routes
 
 
-def _seen(row: ReplicaRow, alive: frozenset[str]) -> rollout.Seen:
-    return rollout.Seen(id=row.id, revision=row.revision, state=row.state, alive=row.id in alive, since=row.since)
+def _enter(row: ReplicaRow, state: str, now: datetime) -> None:
+    row.state, row.since, row.told_in = state, now, None

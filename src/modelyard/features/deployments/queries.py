@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from modelyard.features.deployments.tables import (
     DeploymentRow,
     EventRow,
+    GatewayRow,
     LeaseRow,
     ReplicaRow,
     RevisionRow,
@@ -91,6 +92,37 @@ def drop_deployment(session: Session, deployment_id: str) -> None:
     for table in (EventRow, ReplicaRow, RevisionRow):
         session.execute(delete(table).where(table.deployment == deployment_id))
     session.execute(delete(DeploymentRow).where(DeploymentRow.id == deployment_id))
+
+
+def note_told(session: Session, number: int) -> None:
+    """Remember in which table replicas that changed their state were first published so."""
+    fresh = update(ReplicaRow).where(ReplicaRow.told_in.is_(None), ReplicaRow.state.in_(("ready", "draining")))
+    session.execute(fresh.values(told_in=number))
+
+
+def note_gateway(session: Session, gateway: str, number: int, now: datetime) -> None:
+    """Write which table a gateway serves by."""
+    row = session.get(GatewayRow, gateway)
+    if row is None:
+        session.add(GatewayRow(id=gateway, number=number, seen_at=now))
+    else:
+        row.number, row.seen_at = number, now
+
+
+def gateway_is_noted(session: Session, gateway: str, number: int, since: datetime) -> bool:
+    """Whether exactly that was written since then."""
+    row = session.get(GatewayRow, gateway)
+    return row is not None and row.number == number and row.seen_at >= since
+
+
+def forget_gateways(session: Session, before: datetime) -> None:
+    """Drop gateways that were not seen since."""
+    session.execute(delete(GatewayRow).where(GatewayRow.seen_at < before))
+
+
+def acknowledged(session: Session, since: datetime) -> int | None:
+    """The newest table that every gateway seen since then serves by; None where there is no gateway."""
+    return session.scalar(select(func.min(GatewayRow.number)).where(GatewayRow.seen_at >= since))
 
 
 def take_lease(session: Session, name: str, owner: str, now: datetime, until: datetime) -> bool:

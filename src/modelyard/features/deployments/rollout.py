@@ -10,18 +10,22 @@ from datetime import datetime, timedelta
 
 from modelyard.features.deployments.schemas import DeploymentState
 
-SETTLE = timedelta(seconds=2)
-"""How long a replica goes on after the routing table has left it out: every gateway has the new table by then."""
+PATIENCE = timedelta(seconds=10)
+"""How long a replica that was left out waits for a gateway that does not say whether it knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One replica as it is: `alive` is whether its process runs, `since` when it came into `state`."""
+    """One replica as it is.
+
+    `alive` is whether its process runs, `since` when it came into `state`, `known` whether every gateway knows of that.
+    """
 
     id: str
     revision: int
     state: str
     alive: bool
+    known: bool
     since: datetime
 
 
@@ -52,20 +56,22 @@ def decide(wanted: Wanted, replicas: Sequence[Seen], now: datetime) -> Steps:
     """The next steps.
 
     lost: the process died by itself. late: it did not become ready in time and is to be ended.
-    drain: the routing table is to leave it out. end: it has drained long enough and is to be stopped.
+    drain: the routing table is to leave it out. end: no gateway sends it anything any more, so it is to be stopped.
     """
     lost = tuple(seen.id for seen in replicas if not seen.alive and seen.state in {"starting", "ready"})
     there = [seen for seen in replicas if seen.id not in lost]
     late = tuple(seen.id for seen in there if seen.state == "starting" and now - seen.since > wanted.start_limit)
     there = [seen for seen in there if seen.id not in late]
     end = tuple(
-        seen.id for seen in there if seen.state == "draining" and (not seen.alive or now - seen.since >= SETTLE)
+        seen.id
+        for seen in there
+        if seen.state == "draining" and (seen.known or not seen.alive or now - seen.since >= PATIENCE)
     )
     current = [seen for seen in there if seen.state in {"starting", "ready"}]
     if not wanted.running or wanted.empty:
         return Steps(drain=_ids(current), end=end, lost=lost, late=late)
     new = [seen for seen in current if seen.revision == wanted.revision]
-    ready = [seen for seen in new if seen.state == "ready"]
+    ready = [seen for seen in new if seen.state == "ready" and seen.known]
     # Starting ones of an older revision will never be wanted; ready ones serve until the new ones do.
     old = [
         seen
@@ -84,8 +90,8 @@ def back_off(failures: int) -> timedelta:
 
 
 def state_of(wanted: Wanted, replicas: Sequence[Seen], failures: int) -> DeploymentState:
-    """The one word for how a deployment is."""
-    ready = [seen for seen in replicas if seen.state == "ready" and seen.alive]
+    """The one word for how a deployment is: ready means that every gateway answers with it."""
+    ready = [seen for seen in replicas if seen.state == "ready" and seen.alive and seen.known]
     new = [seen for seen in ready if seen.revision == wanted.revision]
     if not wanted.running or wanted.empty:
         return "stopped" if not ready else "updating"

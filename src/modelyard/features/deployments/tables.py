@@ -66,6 +66,7 @@ class ReplicaRow(Table):
     address: Mapped[str]
     message: Mapped[str]
     since: Mapped[datetime]
+    told_in: Mapped[int | None]
     started_at: Mapped[datetime]
 
 
@@ -90,6 +91,16 @@ class RoutingTableRow(Table):
     digest: Mapped[str]
     document: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
+
+
+class GatewayRow(Table):
+    """A gateway that follows the routing table: the number that it serves by, and when it last asked."""
+
+    __tablename__ = "gateways"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    seen_at: Mapped[datetime]
 
 
 class LeaseRow(Table):

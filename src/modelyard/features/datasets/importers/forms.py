@@ -76,7 +76,7 @@ DECIMAL_COMMA = Form(
     "DOUBLE", _FINITE.replace("{n}", "replace({v}, ',', '.')"), rf"({_WHOLE}(,\d*)?|-?,\d+){_EXPONENT}"
 )
 # 1,234 where semicolons do not say that the comma is a decimal one: a thousand, or a bit more than one?
-DECIMAL_COMMA_UNLESS_THOUSANDS = DECIMAL_COMMA._replace(rival=Form("DOUBLE", "1", r"-?\d{1,3}(,\d{3})*"))
+DECIMAL_COMMA_UNLESS_THOUSANDS = DECIMAL_COMMA._replace(rival=Form("DOUBLE", "1", r"-?(0|[1-9]\d{0,2}(,\d{3})*)"))
 DATES = (
     Form("DATE", "try_cast({v} AS DATE)", _DATE),
     Form("DATE", "try_strptime({v}, '%Y/%m/%d')::DATE", r"\d{4}/\d{2}/\d{2}"),

@@ -49,6 +49,13 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_deployments_organisation"), ["organisation"], unique=False)
 
     op.create_table(
+        "gateways",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gateways")),
+    )
+    op.create_table(
         "idempotency_keys",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -203,6 +210,7 @@ def upgrade() -> None:
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("message", sa.String(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_in", sa.Integer(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["deployment"], ["deployments.id"], name=op.f("fk_replicas_deployment")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replicas")),
