@@ -1,5 +1,5 @@
-"""The platform as a newcomer meets it: how long the command, the start, the first model and the first answer take, and what
-each process weighs."""
+"""The platform as a newcomer meets it: how long the command, the start, the first model and the first answer take, and
+what each process weighs."""
 
 import csv
 import json

@@ -90,7 +90,9 @@ def show_metrics(version: "modelyard.sdk.models.Version", label: str) -> None:
     evaluation = version.evaluation
     tried = ", ".join(f"{item['algorithm']} {item['validation']:.4f}" for item in evaluation["candidates"])
     print(f"\n  {label}: {version.algorithm}, chosen on validation rows from {tried}")
-    print(f"  {'on ' + format(evaluation['rows']['test'], ',') + ' held-out rows':<26}{'value':>9}   95 % interval    baseline")
+    print(
+        f"  {'on ' + format(evaluation['rows']['test'], ',') + ' held-out rows':<26}{'value':>9}   95 % interval    baseline"
+    )
     for metric in evaluation["metrics"]:
         interval = f"{metric['lower']:.4f} … {metric['upper']:.4f}"
         print(f"  {metric['name']:<26}{metric['value']:>9.4f}   {interval}  {metric['baseline']:>9.4f}")
@@ -120,7 +122,16 @@ def typed(row: dict[str, str], signature: dict[str, object]) -> dict[str, object
 def start(arguments: argparse.Namespace) -> "subprocess.Popen[bytes]":
     """`modelyard up` on a free port, its log in the data folder."""
     arguments.data.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "modelyard.cli", "up", "--data", str(arguments.data), "--port", str(arguments.port)]
+    command = [
+        sys.executable,
+        "-m",
+        "modelyard.cli",
+        "up",
+        "--data",
+        str(arguments.data),
+        "--port",
+        str(arguments.port),
+    ]
     log = (arguments.data / "demo.log").open("wb")
     # Its own session: Ctrl-C reaches this script, which then stops the platform in order.
     return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)

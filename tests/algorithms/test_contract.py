@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from modelyard.algorithms import registry
-from modelyard.algorithms.base import Trained, TrainingData
+from modelyard.algorithms.base import Report, Trained, TrainingData
 from modelyard.formats import folder
 from modelyard.formats.base import Batch
 from modelyard.formats.registry import open_version
 from modelyard.protocol.artifact import DESCRIPTION, SIGNATURE, Artifact
-
-from .conftest import FIELDS, Kept
 
 EXACT = 1e-6
 CASES = [
@@ -27,7 +25,7 @@ every_algorithm = pytest.mark.parametrize(("name", "classes"), CASES)
 Made = Callable[..., TrainingData]
 
 
-def learn(name: str, data: TrainingData, report: Kept) -> tuple[Trained, Trained]:
+def learn(name: str, data: TrainingData, report: Report) -> tuple[Trained, Trained]:
     """What `fit` and `finish` give."""
     algorithm = registry.get(name)
     parameters = algorithm.Parameters()
@@ -53,7 +51,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @every_algorithm
-def test_it_learns_something(name: str, classes: int, made: Made, report: Kept) -> None:
+def test_it_learns_something(name: str, classes: int, made: Made, report: Report) -> None:
     data = made(classes)
     for trained in learn(name, data, report):
         answers = trained.predict(data.validation)
@@ -67,7 +65,7 @@ def test_it_learns_something(name: str, classes: int, made: Made, report: Kept) 
 
 
 @every_algorithm
-def test_it_says_how_it_is_doing(name: str, classes: int, made: Made, report: Kept) -> None:
+def test_it_says_how_it_is_doing(name: str, classes: int, made: Made, report: Report) -> None:
     data, algorithm = made(classes), registry.get(name)
     algorithm().fit(data, algorithm.Parameters(), report)
     assert report.fractions == sorted(report.fractions)
@@ -78,7 +76,7 @@ def test_it_says_how_it_is_doing(name: str, classes: int, made: Made, report: Ke
 
 @every_algorithm
 def test_what_is_served_answers_as_the_training_pipeline(
-    name: str, classes: int, made: Made, report: Kept, odd: Batch, tmp_path: Path
+    name: str, classes: int, made: Made, report: Report, odd: Batch, tmp_path: Path
 ) -> None:
     data = made(classes)
     _, trained = learn(name, data, report)
@@ -90,9 +88,9 @@ def test_what_is_served_answers_as_the_training_pipeline(
 @every_algorithm
 @pytest.mark.parametrize("kept", [("size", "count"), ("colour",), ("since",), ("note",), ("open", "town")])
 def test_a_table_may_lack_any_kind_of_column(
-    name: str, classes: int, kept: tuple[str, ...], made: Made, report: Kept, tmp_path: Path
+    name: str, classes: int, kept: tuple[str, ...], made: Made, report: Report, tmp_path: Path
 ) -> None:
-    data = made(classes, rows=200, fields=tuple(field for field in FIELDS if field.name in kept))
+    data = made(classes, rows=200, kept=kept)
     _, trained = learn(name, data, report)
     served = loaded(trained, tmp_path / "v", name)
     assert difference(served.predict(data.validation), trained.predict(data.validation)) < EXACT
@@ -100,7 +98,7 @@ def test_a_table_may_lack_any_kind_of_column(
 
 @every_algorithm
 def test_a_row_is_answered_the_same_alone_and_among_others(
-    name: str, classes: int, made: Made, report: Kept, tmp_path: Path
+    name: str, classes: int, made: Made, report: Report, tmp_path: Path
 ) -> None:
     data = made(classes)
     served = loaded(learn(name, data, report)[1], tmp_path / "v", name)
@@ -110,14 +108,14 @@ def test_a_row_is_answered_the_same_alone_and_among_others(
 
 
 @every_algorithm
-def test_the_same_data_and_seed_give_the_same_model(name: str, classes: int, made: Made, report: Kept) -> None:
+def test_the_same_data_and_seed_give_the_same_model(name: str, classes: int, made: Made, report: Report) -> None:
     data = made(classes)
     one, other = (learn(name, data, report)[1].predict(data.validation) for _ in range(2))
     np.testing.assert_array_equal(one, other)
 
 
 @every_algorithm
-def test_it_learns_from_very_few_rows(name: str, classes: int, made: Made, report: Kept, tmp_path: Path) -> None:
+def test_it_learns_from_very_few_rows(name: str, classes: int, made: Made, report: Report, tmp_path: Path) -> None:
     data = made(classes, rows=20)
     _, trained = learn(name, data, report)
     served = loaded(trained, tmp_path / "v", name)
@@ -125,7 +123,7 @@ def test_it_learns_from_very_few_rows(name: str, classes: int, made: Made, repor
 
 
 @every_algorithm
-def test_a_pickle_of_it_answers_the_same(name: str, classes: int, made: Made, report: Kept) -> None:
+def test_a_pickle_of_it_answers_the_same(name: str, classes: int, made: Made, report: Report) -> None:
     data = made(classes, rows=200)
     _, trained = learn(name, data, report)
     before = trained.predict(data.validation)

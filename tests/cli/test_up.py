@@ -18,7 +18,7 @@ import pytest
 from modelyard.cli.supervisor import lock
 from modelyard.cli.supervisor.child import Backoff, described
 from modelyard.cli.supervisor.log import Lines, Log, Tail, short
-from modelyard.cli.supervisor.services import free_port, services, url
+from modelyard.cli.supervisor.services import listen, services, url
 from modelyard.core.errors import Conflict, Forbidden, Invalid
 from modelyard.core.settings import Server, Settings
 from modelyard.runtimes import kernel
@@ -56,7 +56,9 @@ if kind == "api":
     path.unlink(missing_ok=True)
     socketserver.UnixStreamServer(str(path), Handler).serve_forever()
 if kind == "gateway":
-    http.server.HTTPServer(("127.0.0.1", int(os.environ["MODELYARD_PORT"])), Handler).serve_forever()
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+    server.socket = socket.socket(fileno=int(os.environ["MODELYARD_SERVER_LISTEN_FD"]))
+    server.serve_forever()
 
 from modelyard.core.settings import from_environment
 from modelyard.protocol.processes import ProcessSpec
@@ -372,9 +374,9 @@ def test_every_gateway_is_a_service_of_its_own_and_urls_can_be_opened(tmp_path):
 
 def test_an_address_that_cannot_be_listened_on_is_refused():
     with pytest.raises(Invalid, match="--host"):
-        free_port("::1%nowhere", 80)
+        listen("::1%nowhere", 80)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Conflict, match="cannot be used"):
-        free_port("127.0.0.1", taken.getsockname()[1])
+        listen("127.0.0.1", taken.getsockname()[1])
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+
 from fixtures.platform import processes_of
 from fixtures.user import User
 from fixtures.waiting import wait_until

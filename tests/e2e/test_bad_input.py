@@ -4,6 +4,7 @@ import io
 import json
 import socket
 import time
+import zipfile
 
 import pytest
 
@@ -46,7 +47,11 @@ def nothing_is_left(user, platform, dataset):
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "picture.csv", "not_a_table"),
         (b"<!doctype html><html><body>Not found</body></html>", "page.csv", "not_a_table"),
         (b"a,b,a\n1,2,3\n4,5,6\n", "twins.csv", "duplicate_columns"),
-        (b",".join(b"c%d" % n for n in range(10_000)) + b"\n" + b",".join([b"1"] * 10_000) + b"\n", "wide.csv", "too_many_columns"),
+        (
+            b",".join(b"c%d" % n for n in range(10_000)) + b"\n" + b",".join([b"1"] * 10_000) + b"\n",
+            "wide.csv",
+            "too_many_columns",
+        ),
         (b"PAR1 this is not parquet", "broken.parquet", "unreadable"),
         (b"PK\x03\x04 this is no workbook", "broken.xlsx", "unreadable"),
     ],
@@ -279,28 +284,36 @@ def test_an_excel_file_with_a_table_is_read(user, dataset):
     assert uploaded.json()["rows"] == 2
 
 
+CONTENT_TYPES = """<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
+<Default Extension="xml" ContentType="application/xml"/>
+<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>
+<Override PartName="/xl/workbook.xml"
+ ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>
+<Override PartName="/xl/worksheets/sheet1.xml"
+ ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>"""
+RELATIONSHIPS = """<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1"
+ Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}" Target="{target}"/></Relationships>"""
+WORKBOOK = """<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+ xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships">
+<sheets><sheet name="S" sheetId="1" r:id="r1"/></sheets></workbook>"""
+SHEET = """<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">
+<sheetData>{rows}</sheetData></worksheet>"""
+
+
 def _workbook(rows):
-    """The smallest workbook that Excel itself would open."""
-    import zipfile
+    """The smallest workbook that a spreadsheet program itself would open."""
 
     def cell(value):
         inner = f"<is><t>{value}</t></is>" if isinstance(value, str) else f"<v>{value}</v>"
         return f'<c t="inlineStr">{inner}</c>' if isinstance(value, str) else f"<c>{inner}</c>"
 
     cells = "".join(f"<row>{''.join(cell(value) for value in row)}</row>" for row in rows)
-    space = "http://schemas.openxmlformats.org"
     parts = {
-        "[Content_Types].xml": f'<Types xmlns="{space}/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/>'
-        f'<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
-        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{space}/package/2006/relationships"><Relationship Id="r1" '
-        f'Type="{space}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{space}/spreadsheetml/2006/main" xmlns:r="{space}/officeDocument/2006/relationships">'
-        '<sheets><sheet name="S" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{space}/package/2006/relationships"><Relationship Id="r1" '
-        f'Type="{space}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{space}/spreadsheetml/2006/main"><sheetData>{cells}</sheetData></worksheet>',
+        "[Content_Types].xml": CONTENT_TYPES,
+        "_rels/.rels": RELATIONSHIPS.format(kind="officeDocument", target="xl/workbook.xml"),
+        "xl/workbook.xml": WORKBOOK,
+        "xl/_rels/workbook.xml.rels": RELATIONSHIPS.format(kind="worksheet", target="worksheets/sheet1.xml"),
+        "xl/worksheets/sheet1.xml": SHEET.format(rows=cells),
     }
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:

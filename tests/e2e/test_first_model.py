@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from fixtures.waiting import wait_until
 
 DATA = Path(__file__).parent.parent / "data"
@@ -250,14 +251,12 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving_and_says_why
     path = user.published(f"museum/{name}/v1")
     second = user.get(f"/prefixes/museum/models/{name}/versions/v2").json()
     run = user.get("/runs").json()["items"][0]
-    damaged = [file for file in (platform.data / "objects" / "runs" / run["id"]).rglob("model.onnx")]
+    damaged = list((platform.data / "objects" / "runs" / run["id"]).rglob("model.onnx"))
     assert damaged
     damaged[0].write_bytes(b"not a model")
     assert second["version"] == "v2"
     user.post("/deployments/publish", {"model": f"museum/{name}/v2"})
-    found = wait_until(
-        lambda: (d := user.get(f"/deployments/museum-{name}").json())["state"] == "degraded" and d, 30
-    )
+    found = wait_until(lambda: (d := user.get(f"/deployments/museum-{name}").json())["state"] == "degraded" and d, 30)
     assert found["message"]
     assert user.predict(path, passenger).json()["version"] == "v1"
 
@@ -301,4 +300,3 @@ def test_the_printed_first_login_works(platform):
     token = httpx.post(f"{platform.url}/api/v1/auth/login", json=body).json()["access_token"]
     me = httpx.get(f"{platform.url}/api/v1/auth/me", headers={"authorization": f"Bearer {token}"}).json()
     assert me["username"] == "admin"
-

@@ -1,9 +1,7 @@
 """The replica as a process: it listens only when it is right, answers frames, and leaves without losing one."""
 
 import asyncio
-import fcntl
 import json
-import os
 import shutil
 import signal
 import socket
@@ -19,10 +17,10 @@ import pytest
 
 from fixtures.serving import ROW, is_answer, publish
 from fixtures.waiting import wait_until
+from modelyard.core.lifeline import Lifeline
 from modelyard.core.settings import Settings
 from modelyard.protocol.frames import Content, Kind, exchange
 from modelyard.protocol.framing import Frame, Incoming, Outgoing
-from modelyard.replica import lifeline
 from modelyard.replica.main import main
 
 JSON = exchange(Content.JSON, Content.JSON)
@@ -259,31 +257,9 @@ def test_a_stale_socket_file_is_replaced(settings: Settings, start_replica: Call
     wait_until(connects)
 
 
-def test_the_lifeline_sees_whether_the_platform_is_run(tmp_path: Path) -> None:
-    path = tmp_path / "up.lock"
-    assert lifeline.held(path) is None
-    path.touch()
-    assert lifeline.held(path) is False
-    ready, end = os.pipe(), os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        with path.open("r+") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX)
-            os.write(ready[1], b".")
-            os.read(end[0], 1)
-        os._exit(0)
-    os.read(ready[0], 1)
-    assert lifeline.held(path) is True
-    os.write(end[1], b".")
-    os.waitpid(pid, 0)
-    assert lifeline.held(path) is False
-    for descriptor in (*ready, *end):
-        os.close(descriptor)
-
-
 async def _alone(path: Path) -> float:
     began = time.monotonic()
-    await lifeline.alone(path, every=0.02, seconds=0.2)
+    await Lifeline(path).alone(every=0.02, seconds=0.2)
     return time.monotonic() - began
 
 

@@ -70,7 +70,9 @@ class Way:
         if fault == "refuse":
             return
         if fault == "busy":
-            connection.sendall(b"HTTP/1.1 503 Busy\r\nretry-after: 0\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy")
+            connection.sendall(
+                b"HTTP/1.1 503 Busy\r\nretry-after: 0\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy"
+            )
             return
         answer = self._answer(request)
         if fault != "lose":

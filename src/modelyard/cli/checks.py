@@ -23,7 +23,7 @@ import msgspec
 import modelyard
 from modelyard.cli.output import duration, size
 from modelyard.cli.supervisor import lock
-from modelyard.cli.supervisor.services import free_port
+from modelyard.cli.supervisor.services import listen
 from modelyard.core.errors import ModelyardError, NotFound
 from modelyard.core.settings import GIB, Settings, unknown_variables_here
 
@@ -201,7 +201,7 @@ def port(settings: Settings) -> Finding:
     if pid is not None:
         return ok(f"the platform runs (process {pid}) at {lock.running_url(settings.data) or 'a port not known yet'}")
     try:
-        free_port(server.host, server.port)
+        listen(server.host, server.port).close()
     except ModelyardError as error:
         return failed(error.message, "Or set MODELYARD_PORT.")
     return ok(

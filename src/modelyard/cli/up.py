@@ -13,7 +13,7 @@ import msgspec
 import modelyard
 from modelyard.cli.supervisor import lock
 from modelyard.cli.supervisor.log import Log, Tail
-from modelyard.cli.supervisor.services import Service, free_port, services, url
+from modelyard.cli.supervisor.services import Service, listen, services, url
 from modelyard.cli.supervisor.supervise import Supervisor
 from modelyard.core.folders import make_private
 from modelyard.core.settings import Settings, child_environment, from_environment
@@ -60,13 +60,16 @@ def run(
     lock.hold(settings.data)
     make_private(settings.run_folder)
     _clear_leftovers(settings)
-    port = free_port(settings.server.host, settings.server.port)
-    server = msgspec.structs.replace(settings.server, port=port)
+    listening = listen(settings.server.host, settings.server.port)
+    port = int(listening.getsockname()[1])
+    server = msgspec.structs.replace(settings.server, port=port, listen_fd=listening.fileno())
     settings = msgspec.structs.replace(settings, server=server)
     log = Log(sys.stdout)
 
     def announce() -> None:
-        (settings.data / lock.URL).write_text(f"{url(settings)}\n")
+        draft = settings.data / f".{lock.URL}"
+        draft.write_text(f"{url(settings)}\n")
+        draft.replace(settings.data / lock.URL)
         log.write(banner(settings, _first_login(settings.data)))
         # The lock's time is that of the last banner: a first start that did not come up is followed by another.
         os.utime(settings.data / lock.FILE)
@@ -80,6 +83,8 @@ def run(
             log=log,
             tail=Tail(settings.run_folder / "processes", log),
             on_ready=announce,
+            # Whoever comes now is to be refused at once rather than wait for nobody.
+            on_leave=listening.close,
         ).run()
     finally:
         kernel.Tree(lambda mark: mark.startswith(f"{settings.run_folder}/")).kill(seconds=1)

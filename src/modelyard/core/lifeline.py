@@ -4,6 +4,7 @@ Whoever runs the platform holds a POSIX record lock on `up.lock` in the data fol
 takes nothing and disturbs nobody. Only another process's lock is seen, never one's own.
 """
 
+import asyncio
 import fcntl
 import os
 import struct
@@ -45,3 +46,10 @@ class Lifeline:
             if since is not None and time.monotonic() - since >= seconds:
                 return True
         return False
+
+    async def alone(self, *, every: float = EVERY_SECONDS, seconds: float = ALONE_SECONDS) -> None:
+        """Return once nobody has held the lock for `seconds`; for a process with an event loop."""
+        since: float | None = None
+        while since is None or time.monotonic() - since < seconds:
+            await asyncio.sleep(every)
+            since = (since or time.monotonic()) if self.held() is False else None

@@ -29,6 +29,9 @@ class Server(msgspec.Struct, frozen=True):
 
     host: Annotated[str, described("Address the gateway listens on.", "HOST")] = "127.0.0.1"
     port: Annotated[int, described("Port the gateway listens on; 0 chooses a free one.", "PORT")] = 8000
+    listen_fd: Annotated[
+        int, described("Descriptor of a listening socket that the gateway inherits; -1: it makes its own.")
+    ] = -1
     public_url: Annotated[str, described("The URL users see, where a proxy stands in front; empty: host and port.")] = (
         ""
     )

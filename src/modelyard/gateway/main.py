@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 
 from modelyard.core.errors import Conflict, ModelyardError
+from modelyard.core.settings import Server as ServerSettings
 from modelyard.core.settings import Settings, from_environment
 from modelyard.credentials.internal import read_secret
 from modelyard.gateway.gateway import Gateway
@@ -50,8 +51,14 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket on the public port, which several gateways share. Raises Conflict where the port is another's."""
+def listen(server: ServerSettings) -> socket.socket:
+    """A socket on the public port, which several gateways share: inherited, or made here.
+
+    Raises Conflict where the port is another's.
+    """
+    if server.listen_fd >= 0:
+        return socket.socket(fileno=server.listen_fd)
+    host, port = server.host, server.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -67,7 +74,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def serve(settings: Settings, on_ready: Callable[[int], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. `on_ready` is told the port once it is bound and the kept table is in place."""
-    listening = listen(settings.server.host, settings.server.port)
+    listening = listen(settings.server)
     gateway = Gateway(settings, read_secret(settings), dice=random.Random())  # noqa: S311 - shares of traffic
     await gateway.follower.restore()
     config = uvicorn.Config(

@@ -8,7 +8,8 @@ import msgspec
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One metric on the held-out test rows.
 
-    `lower` and `upper` bound the 95 % bootstrap interval; `baseline` is what the trivial predictor reaches on the same rows.
+    `lower` and `upper` bound the 95 % bootstrap interval; `baseline` is what the trivial predictor reaches on the same
+    rows.
     """
 
     name: str
@@ -32,8 +33,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """The whole verdict of one version. `primary` names the metric that decided.
 
-    `parity` is the largest relative difference between the served form and the training pipeline over all held-out rows.
-    `importance` is the drop of the primary metric when a column is shuffled, largest first.
+    `parity` is the largest relative difference between the served form and the training pipeline over all held-out
+    rows. `importance` is the drop of the primary metric when a column is shuffled, largest first.
     """
 
     primary: str

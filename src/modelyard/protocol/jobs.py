@@ -115,7 +115,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's end. `released` gives the lease back without an end: the worker was asked to leave, another takes over."""
+    """A job's end.
+
+    `released` gives the lease back without an end: the worker was asked to leave, another takes over.
+    """
 
     token: int
     outcome: Literal["succeeded", "failed", "stopped", "released"]

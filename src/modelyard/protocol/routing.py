@@ -7,7 +7,6 @@ from typing import Literal
 
 import msgspec
 
-
 RouteState = Literal["loading", "ready", "failed"]
 
 

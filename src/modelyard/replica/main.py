@@ -11,10 +11,10 @@ import msgspec
 import uvloop
 
 from modelyard.core.errors import ModelyardError
+from modelyard.core.lifeline import Lifeline
 from modelyard.core.settings import Settings, from_environment
 from modelyard.protocol.jobs import Failure
 from modelyard.protocol.processes import ReplicaSpec
-from modelyard.replica import lifeline
 from modelyard.replica.batching import Batcher
 from modelyard.replica.folders import fetch
 from modelyard.replica.held import Held, load
@@ -60,7 +60,8 @@ async def _serve(
     await server.listen(spec.address)
     log.info("Replica %s listens on %s", spec.id, spec.address)
     on_ready()
-    asked, alone = asyncio.create_task(stop.wait()), asyncio.create_task(lifeline.alone(settings.data / "up.lock"))
+    lifeline = Lifeline(settings.data / "up.lock")
+    asked, alone = asyncio.create_task(stop.wait()), asyncio.create_task(lifeline.alone())
     await asyncio.wait({asked, alone}, return_when=asyncio.FIRST_COMPLETED)
     if not asked.done():
         log.warning("Nobody has run the platform on %s for a minute: leaving.", settings.data)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from modelyard.core.errors import NotFound, TimedOut, Unavailable
+from modelyard.core.errors import NotFound, TimedOut
 from modelyard.features.deployments import schemas
 from modelyard.sdk.calls import call, delete, fetch, get, pages, post
 from modelyard.sdk.entity import Entity, Listing
 from modelyard.sdk.errors import DeploymentFailed
 from modelyard.sdk.flow import Flow, Mode, Pause, Resource, operation
-from modelyard.sdk.models import Models, Version
+from modelyard.sdk.models import Version
 from modelyard.sdk.predictions import Predicting, Predictions, model_path
 
 LOOK = 0.2
@@ -23,6 +23,9 @@ FAILED_SECONDS = 3.0
 
 class Deployment(Entity[Mode, schemas.Deployment]):
     """The place where versions run. It is also the endpoint: `url`, `predict`."""
+
+    goal: Literal["ready", "stopped"] | None = None
+    """What was asked of it here: until the controller has seen that, its state is the one from before."""
 
     @property
     def url(self) -> str:
@@ -68,13 +71,13 @@ class Deployment(Entity[Mode, schemas.Deployment]):
     @operation
     def stop(self) -> Flow[Deployment[Mode]]:
         """Stop answering, losing no request in flight."""
-        self.data = (yield from Deployments(self._connection).stop.flow(self.data.key)).data
+        self.data, self.goal = (yield from Deployments(self._connection).stop.flow(self.data.key)).data, "stopped"
         return self
 
     @operation
     def start(self) -> Flow[Deployment[Mode]]:
         """Answer again."""
-        self.data = (yield from Deployments(self._connection).start.flow(self.data.key)).data
+        self.data, self.goal = (yield from Deployments(self._connection).start.flow(self.data.key)).data, "ready"
         return self
 
     @operation
@@ -103,17 +106,15 @@ class Deployments(Resource[Mode]):
     ) -> Flow[Deployment[Mode]]:
         """Make a version answer, alone, at its model's URL, in place of what answered there.
 
-        With `wait` the answer comes when the URL has answered the version's own example. Raises DeploymentFailed with
-        the reason (what answered before goes on), TimedOut.
+        With `wait` it returns when every gateway answers with this version. Raises DeploymentFailed with the reason
+        (what answered before goes on), TimedOut.
         """
-        wanted = yield from self._version(version)
-        body = {"model": wanted.path, "key": key, "environment": environment, "replicas": replicas}
+        body = {"model": _path(version), "key": key, "environment": environment, "replicas": replicas}
         data = yield from fetch(self, post("deployments", "publish", body=body), schemas.Deployment)
         found: Deployment[Mode] = Deployment(self._connection, data)
+        found.goal = "ready"
         if wait:
-            until = time.monotonic() + timeout
             yield from settle(found, timeout)
-            yield from self._answers(wanted, until)
         return found
 
     @operation
@@ -148,7 +149,7 @@ class Deployments(Resource[Mode]):
     @operation
     def add(self, key: str, version: str | Version[Mode], *, weight: int = 100) -> Flow[Deployment[Mode]]:
         """Let a deployment hold one more version."""
-        body = {"model": version if isinstance(version, str) else version.path, "weight": weight}
+        body = {"model": _path(version), "weight": weight}
         return (yield from self._act(key, "models", body))
 
     @operation
@@ -159,12 +160,16 @@ class Deployments(Resource[Mode]):
     @operation
     def stop(self, key: str) -> Flow[Deployment[Mode]]:
         """Stop answering, losing no request in flight."""
-        return (yield from self._act(key, "stop", None))
+        found = yield from self._act(key, "stop", None)
+        found.goal = "stopped"
+        return found
 
     @operation
     def start(self, key: str) -> Flow[Deployment[Mode]]:
         """Answer again after a stop."""
-        return (yield from self._act(key, "start", None))
+        found = yield from self._act(key, "start", None)
+        found.goal = "ready"
+        return found
 
     @operation
     def delete(self, key: str) -> Flow[None]:
@@ -192,22 +197,6 @@ class Deployments(Resource[Mode]):
     def _deployment(self, data: schemas.Deployment) -> Deployment[Mode]:
         return Deployment(self._connection, data)
 
-    def _version(self, version: str | Version[Mode]) -> Flow[Version[Mode]]:
-        """The version meant, by its number: `latest` may be another one when the answer comes."""
-        return (yield from Models(self._connection).version.flow(version)) if isinstance(version, str) else version
-
-    def _answers(self, version: Version[Mode], until: float) -> Flow[None]:
-        """Wait until the version's URL answers its example: the gateways have the new table a moment later."""
-        example = version.data.signature.get("example")
-        while example:
-            try:
-                yield from Predicting(self._connection).predict.flow(version.path, example)
-                return
-            except (NotFound, Unavailable):
-                if time.monotonic() > until:
-                    raise
-            yield Pause(LOOK)
-
 
 def settle(deployment: Deployment[Mode], timeout: float) -> Flow[None]:
     """Look at a deployment until it is as wanted. Raises as `Deployment.wait` says."""
@@ -215,7 +204,9 @@ def settle(deployment: Deployment[Mode], timeout: float) -> Flow[None]:
     while True:
         yield from deployment.refresh.flow()
         data, now = deployment.data, time.monotonic()
-        if (data.state == "ready" and data.ready_replicas >= data.replicas) or data.state == "stopped":
+        whole = data.state == "stopped" or (data.state == "ready" and data.ready_replicas >= data.replicas)
+        if whole and deployment.goal in {None, data.state}:
+            deployment.goal = None
             return
         failed = data.state in {"failed", "degraded"}
         failed_since = (failed_since or now) if failed else None
@@ -230,3 +221,7 @@ def settle(deployment: Deployment[Mode], timeout: float) -> Flow[None]:
                 f"Look again: `modelyard deployment show {data.key}`."
             )
         yield Pause(LOOK)
+
+
+def _path(version: str | Version[Any]) -> str:
+    return version if isinstance(version, str) else version.path

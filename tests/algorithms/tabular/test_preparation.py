@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from modelyard.algorithms.tabular import categories, preparation
-from modelyard.formats.features import Featuriser, Features
 from modelyard.formats.base import Batch
+from modelyard.formats.features import Features, Featuriser
 
 
 def objects(values: list) -> np.ndarray:

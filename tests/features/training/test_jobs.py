@@ -166,7 +166,8 @@ def test_events_that_come_twice_are_taken_once(database, started):
     with database.session() as session:
         row = session.get_one(JobRow, job_id)
         assert (row.phase, row.fraction, row.sequence) == ("training", 0.5, 3)
-        assert [line.line for line in queries.lines(session, job_id, after=-1, limit=10, newest_first=False)] == ["hello"]
+        found = queries.lines(session, job_id, after=-1, limit=10, newest_first=False)
+        assert [line.line for line in found] == ["hello"]
         assert [point.value for point in queries.metrics(session, job_id, after=-1, limit=10)] == [0.8]
 
 

@@ -87,10 +87,14 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_has(migrated):
 
 
 def test_what_is_raised_undoes_the_transaction(migrated):
-    with pytest.raises(RuntimeError), migrated.session() as session:
-        session.add(organisation(1))
-        session.flush()
-        raise RuntimeError
+    def add_and_fail():
+        with migrated.session() as session:
+            session.add(organisation(1))
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        add_and_fail()
     with migrated.session(read_only=True) as session:
         assert session.query(OrganisationRow).count() == 0
 

@@ -1,4 +1,4 @@
-"""A job context in this process: real objects in a folder, the real child as a plain process, what it reports in a list."""
+"""A job context in this process: real objects in a folder, the real child as a plain process, its events in a list."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 import pytest
 
-from modelyard.core.settings import Settings
+from modelyard.core.settings import Settings, child_environment
 from modelyard.protocol.jobs import CandidateSpec, Event, Failure, JobSpec, LogLine, Progress, TableInput, TrainSpec
 from modelyard.storage.objects.opened import open_store
 from modelyard.worker.context import JobContext
@@ -53,7 +53,7 @@ class Context(JobContext):
         listener.start()
         here = [str(work) if part == "/job" else part for part in argv]
         command = [sys.executable, "-c", AS_THREE, str(telling), *here]
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(self.path)}
+        environment = {**child_environment(self.settings), "PYTHONPATH": os.pathsep.join(self.path)}
         ran = subprocess.run(
             command, pass_fds=[telling], env=environment, cwd=work, capture_output=True, text=True, check=False
         )
@@ -107,6 +107,12 @@ class Context(JobContext):
         return target
 
 
+@pytest.fixture(scope="session")
+def context_in() -> type[Context]:
+    """Makes a context in a folder."""
+    return Context
+
+
 @pytest.fixture
 def context(tmp_path) -> Context:
     return Context(tmp_path)
@@ -122,4 +128,5 @@ def titanic() -> str:
 def telco() -> str:
     """The same for telco: blanks in a column of numbers are missing values, Yes and No are words."""
     blanks = "TRY_CAST(trim(TotalCharges::VARCHAR) AS DOUBLE)"
-    return f"SELECT * REPLACE ({blanks} AS TotalCharges) FROM read_csv('{DATA}/telco_churn/train.csv', auto_type_candidates=['BIGINT', 'DOUBLE', 'VARCHAR'])"
+    types = "auto_type_candidates=['BIGINT', 'DOUBLE', 'VARCHAR']"
+    return f"SELECT * REPLACE ({blanks} AS TotalCharges) FROM read_csv('{DATA}/telco_churn/train.csv', {types})"

@@ -73,6 +73,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=self.service.descriptors,
             preexec_fn=_tied_to(os.getpid()),  # noqa: PLW1509 - this process has one thread when it starts others
         )
         assert self._process.stdout is not None

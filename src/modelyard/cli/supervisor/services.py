@@ -13,29 +13,42 @@ from modelyard.core.settings import Settings
 API_HEALTH = "/internal/health"
 GATEWAY_HEALTH = "/healthz"
 PROBE_SECONDS = 0.5
+BACKLOG = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One process to keep alive: `kind` says when it is stopped, `answers` whether it is ready (None: ask nobody)."""
+    """One process to keep alive: `kind` says when it is stopped, `answers` whether it is ready (None: ask nobody).
+
+    `descriptors` are open files that it inherits under their own numbers.
+    """
 
     name: str
     kind: str
     argv: Sequence[str]
     answers: Callable[[], bool] | None = None
+    descriptors: tuple[int, ...] = ()
 
 
 def services(settings: Settings) -> list[Service]:
-    """api, controller and as many gateways as the settings say; the port must be a true one, not 0."""
+    """api, controller and as many gateways as the settings say; the port must be a true one, not 0.
+
+    Gateways share the listening socket that `settings.server.listen_fd` names, so that no connection is refused while
+    one of them is being started again.
+    """
     server = settings.server
     api = partial(_answers, socket.AF_UNIX, str(settings.api_socket), API_HEALTH)
     family, address = reachable(server.host, server.port)
     gateway = partial(_answers, family, address, GATEWAY_HEALTH)
+    inherited = (server.listen_fd,) if server.listen_fd >= 0 else ()
     names = ["gateway"] if server.gateways == 1 else [f"gateway-{number + 1}" for number in range(server.gateways)]
     return [
         Service(name="api", kind="api", argv=module("api"), answers=api),
         Service(name="controller", kind="controller", argv=module("controller")),
-        *(Service(name=name, kind="gateway", argv=module("gateway"), answers=gateway) for name in names),
+        *(
+            Service(name=name, kind="gateway", argv=module("gateway"), answers=gateway, descriptors=inherited)
+            for name in names
+        ),
     ]
 
 
@@ -44,17 +57,22 @@ def module(name: str) -> list[str]:
     return [sys.executable, "-P", "-m", f"modelyard.{name}"]
 
 
-def free_port(host: str, port: int) -> int:
-    """`port`, or a free one for 0.
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on `port`, or on a free one for 0.
 
     Raises Conflict where it is taken, Forbidden where it may not be used, Invalid for what is no address.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-            return int(trial.getsockname()[1])
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
     except PermissionError:
         raise Forbidden(
             f"Port {port} may not be used without more rights. Choose one above 1023 with --port."

@@ -23,7 +23,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
-    """Keeps `services` alive. `on_ready` is called once, when all of them answer for the first time.
+    """Keeps `services` alive. `on_ready` is called once, when all of them answer for the first time,
+    `on_leave` when it is asked to leave.
 
     `runtime` is where workers and replicas live: they outlive this process when it is killed, and are stopped when it
     is asked to leave. `run` is for the main thread, which children are tied to and which signals are sent to.
@@ -38,12 +39,14 @@ class Supervisor:
         log: Log,
         tail: Tail,
         on_ready: Callable[[], None],
+        on_leave: Callable[[], None] = lambda: None,
     ) -> None:
         self.children = [Child(service, environment) for service in services]
         self.log = log
         self.runtime = runtime
         self._tail = tail
         self._on_ready = on_ready
+        self._on_leave = on_leave
         self._selector = selectors.DefaultSelector()
         self._asked = 0
         self._ready = False
@@ -68,6 +71,7 @@ class Supervisor:
         return 0
 
     def _leave(self) -> None:
+        self._on_leave()
         Leaving(
             self.children, runtime=self.runtime, log=self.log, turn=self._turn, hurried=lambda: self._asked > 1
         ).go()

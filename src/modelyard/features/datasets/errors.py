@@ -29,9 +29,9 @@ class WrongScenario(Invalid):
 
 
 class UnreadableFile(Invalid):
-    """An importer gave up on a file; the answer carries the importer's own code."""
+    """An importer gave up on a file; the answer carries the importer's own code where it gave one."""
 
-    code = "unreadable"
+    code = "import_failed"
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message, detail=failure.detail, fields=failure.fields)

@@ -163,7 +163,9 @@ def _why(reason: str, lines: list[str]) -> ModelyardError:
         return OutOfSpace("The disk is full. Free some space, then upload again.", retry_after=60)
     told = f"Reading the file {reason}" if reason else "The file could not be read"
     return UnreadableFile(
-        Failure(code="unreadable", message=f"{told}. Check that it is a CSV, Parquet, JSON lines or Excel table.")
+        Failure(
+            code=UnreadableFile.code, message=f"{told}. Check that it is a CSV, Parquet, JSON lines or Excel table."
+        )
     )
 
 

@@ -118,8 +118,8 @@ class _Part:
                 type=kind,
                 missing=self._rows - fact["present"],
                 distinct=fact["distinct"],
-                minimum=_shown(fact.get("minimum")),
-                maximum=_shown(fact.get("maximum")),
+                minimum=_extreme(fact.get("minimum")),
+                maximum=_extreme(fact.get("maximum")),
                 mean=_rounded(fact.get("mean")) if _usual(fact) else None,
                 deviation=_rounded(fact.get("deviation")) if _usual(fact) else None,
                 quantiles=quantiles.get(index),
@@ -277,6 +277,11 @@ def _binned(column: str, edges: tuple[float, ...]) -> str:
 
 def _values(top: Sequence[tuple[Any, int]]) -> tuple[Any, ...]:
     return tuple(_shown(value) for value, _ in top[:EXAMPLES])
+
+
+def _extreme(value: Any) -> Any:
+    """DuckDB writes a time as `2024-01-01 10:00:00`."""
+    return value.replace(" ", "T") if isinstance(value, str) else _shown(value)
 
 
 def _shown(value: Any) -> Any:

@@ -168,7 +168,9 @@ class _Run:
         card = write_card(self.spec, signature, served.artifact, verdict, loaded.dropped)
         (self.folder / CARD).write_text(card, encoding="utf-8")
         chosen = CandidateSpec(algorithm=best.spec.algorithm, parameters=served.artifact.parameters)
-        (self.folder / "train.py").write_text(rebuild.script(self.spec, chosen, loaded, verdict.primary), encoding="utf-8")
+        (self.folder / "train.py").write_text(
+            rebuild.script(self.spec, chosen, loaded, verdict.primary), encoding="utf-8"
+        )
         (self.folder / "requirements.lock").write_text(rebuild.lock(), encoding="utf-8")
 
     def _upload(self, signature: Signature, artifact: Artifact, verdict: Evaluation) -> dict[str, Any]:

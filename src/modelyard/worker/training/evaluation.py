@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.algorithms.scoring import DIRECTIONS, Question, score
+from modelyard.algorithms.tabular.rows import joined, taken
 from modelyard.formats.base import Batch
 from modelyard.protocol.signature import Signature
 from modelyard.worker.failures import failed
@@ -19,7 +20,7 @@ RESIDUALS = 1000
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_REPEATS = 3
 IMPORTANCE_SECONDS = 3.0
-ROWS_AT_ONCE = 50_000
+CELLS_AT_ONCE = 10_000_000
 SUSPICIOUS = 0.999
 """Area under the curve or R² from which on a column probably tells the answer."""
 
@@ -105,19 +106,19 @@ def importance(
     random = np.random.default_rng(seed)
     if len(labels) > IMPORTANCE_ROWS:
         chosen = np.sort(random.choice(len(labels), IMPORTANCE_ROWS, replace=False))
-        rows, labels = Batch(rows.numbers[chosen], rows.strings[chosen]), labels[chosen]
+        rows, labels = taken(rows, chosen), labels[chosen]
     sign = 1 if DIRECTIONS[metric] == "higher" else -1
     whole = score(metric, question, labels, predict(rows))
     found: dict[str, float] = {}
     end = time.monotonic() + IMPORTANCE_SECONDS
-    together = max(1, ROWS_AT_ONCE // max(1, len(labels) * IMPORTANCE_REPEATS))
     fields = [*signature.numeric_inputs, *signature.string_inputs]
+    together = max(1, CELLS_AT_ONCE // max(1, len(labels) * IMPORTANCE_REPEATS * len(fields)))
     for first in range(0, len(fields), together):
         if time.monotonic() > end:
             break
         places = range(first, min(first + together, len(fields)))
         shuffled = [_shuffled(rows, place, random) for place in places for _ in range(IMPORTANCE_REPEATS)]
-        answers = predict(Batch(*(np.concatenate(parts) for parts in zip(*shuffled, strict=True))))
+        answers = predict(joined(shuffled))
         scores = [score(metric, question, labels, part) for part in np.split(answers, len(shuffled))]
         for place, drops in zip(places, np.reshape(scores, (-1, IMPORTANCE_REPEATS)), strict=True):
             found[fields[place].name] = float(f"{sign * (whole - float(np.mean(drops))):.6g}")

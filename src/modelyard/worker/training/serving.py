@@ -10,6 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from modelyard.algorithms.tabular.rows import taken
 from modelyard.core.errors import Broken
 from modelyard.formats import folder as folders
 from modelyard.formats.base import Batch, Predictor
@@ -28,6 +29,7 @@ EXACT = 1e-6
 TOLERATED = 1e-4
 """Up to this one a warning is enough; beyond, the training pipeline itself is served."""
 
+PIECE = 65_536
 TIMED_ROWS = 32
 TIMED_CALLS = 200
 
@@ -59,7 +61,7 @@ def serve(
         _describe(folder, signature, replace(described, format=tried.fitted.format))
         try:
             predictor = open_version(folder)
-            parity = difference(predictor.predict(held_out), tried.test)
+            parity = difference(_in_pieces(predictor, held_out), tried.test)
         except Broken as error:
             reason = f"its {tried.fitted.format} form cannot be loaded ({error.message[:200]})"
         else:
@@ -80,10 +82,15 @@ def difference(served: NDArray[np.float32], expected: NDArray[np.float32]) -> fl
     return float(np.max(np.abs(served - wide) / np.maximum(np.abs(wide), smallest), initial=0.0))
 
 
+def _in_pieces(predictor: Predictor, rows: Batch) -> NDArray[np.float32]:
+    """All answers, with memory for some rows at a time."""
+    pieces = [taken(rows, np.arange(at, min(at + PIECE, rows.rows))) for at in range(0, rows.rows, PIECE)]
+    return np.concatenate([predictor.predict(piece) for piece in pieces])
+
+
 def measure(predictor: Predictor, rows: Batch) -> float:
     """Microseconds of one call for 32 rows, the median of many."""
-    places = np.arange(TIMED_ROWS) % rows.rows
-    batch = Batch(rows.numbers[places], rows.strings[places])
+    batch = taken(rows, np.arange(TIMED_ROWS) % rows.rows)
     times: list[float] = []
     end = time.monotonic() + 1.0
     while len(times) < TIMED_CALLS and time.monotonic() < end:

@@ -118,7 +118,9 @@ def _parts(sheets: Sequence[Sequence[Sequence[Any]]]) -> dict[str, str]:
 
 def _sheet(rows: Sequence[Sequence[Any]]) -> str:
     lines = "".join(
-        f'<row r="{number}">{"".join(_cell(value, f"{_letters(place)}{number}") for place, value in enumerate(row))}</row>'
+        f'<row r="{number}">'
+        + "".join(_cell(value, f"{_letters(place)}{number}") for place, value in enumerate(row))
+        + "</row>"
         for number, row in enumerate(rows, 1)
     )
     return f'<worksheet xmlns="{_MAIN}"><sheetData>{lines}</sheetData></worksheet>'

@@ -72,7 +72,7 @@ def test_the_signs_of_windows_are_read(imported: Import) -> None:
         ("имя,n\nВладимир Ильич,1\nАнна Каренина,2\n".encode("cp1251"), "byte 0, line 1"),
         ("名前,n\n東京都,1\n大阪府,2\n".encode("shift-jis"), "byte 0, line 1"),
         ("name,n\nŁukasz Pawłowski,1\nMałgorzata,2\n".encode("cp1250"), "byte 7, line 2"),
-        ("naïve,n\ncafé,1\n".encode() + b"bad\xffbyte,2\n", "byte 18, line 3"),
+        ("naïve,n\ncafé,1\n".encode() + b"bad\xffbyte,2\n", "byte 20, line 3"),
         ("a,b\n1,ü\n".encode("utf-16")[:-1], "line 2"),
     ],
 )

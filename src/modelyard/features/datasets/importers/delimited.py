@@ -22,6 +22,7 @@ LONGEST_LINE = 4 << 20
 DELIMITERS = ",;\t|"
 NONE = "\x1f"  # the delimiter of a file of one column: it occurs nowhere
 WORDS_OF_A_SENTENCE = 6
+MOSTLY = 0.8
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"\d+")
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?")
@@ -62,13 +63,13 @@ def read_head(path: Path) -> Head:
     dialects = [Dialect(delimiter, *quotes) for quotes in _quotes(text) for delimiter in DELIMITERS]
     heads = [Head(dialect, _records(text, dialect, whole)) for dialect in dialects]
     best = max(heads, key=lambda head: _fitness(head.records))
-    if _fitness(best.records) > (0.0, 0):
+    alike, _ = _fitness(best.records)
+    if alike < MOSTLY and len(" ".join(best.records[0]).split()) > WORDS_OF_A_SENTENCE:
+        raise NotATable("The file is a text without columns. Choose a CSV, Parquet, JSON lines or Excel table.")
+    if alike:
         return best
     only = Dialect(NONE, *_quotes(text)[0])
-    head = Head(only, _records(text, only, whole))
-    if len(head.records[0][0].split()) > WORDS_OF_A_SENTENCE:
-        raise NotATable("The file is a text without columns. Choose a CSV, Parquet, JSON lines or Excel table.")
-    return head
+    return Head(only, _records(text, only, whole))
 
 
 def check_header(records: Sequence[Sequence[str]]) -> None:

@@ -32,6 +32,7 @@ def connect(work: Path, readable: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_external_access = false")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET enable_external_file_cache = false")
     return connection
 
 

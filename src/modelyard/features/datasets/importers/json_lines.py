@@ -3,6 +3,7 @@
 # Names and strings in SQL are quoted; nothing in it is as a file has it.
 # ruff: noqa: S608
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -10,12 +11,13 @@ import msgspec
 
 from modelyard.features.datasets.importers.base import Column, Draft, Importer, Work
 from modelyard.features.datasets.importers.engine import file, literal, write_parquet
-from modelyard.features.datasets.importers.errors import DuplicateColumns, Unreadable
+from modelyard.features.datasets.importers.errors import DuplicateColumns, NoRows, Unreadable
 from modelyard.features.datasets.importers.forms import ANY, DATES, TEXT
 from modelyard.features.datasets.importers.naming import check_count
-from modelyard.features.datasets.importers.text import as_utf8, looks_like_text
+from modelyard.features.datasets.importers.text import HEAD, as_utf8, beginning, looks_like_text
 
 LARGEST_OBJECT = 8 << 20
+_OBJECT = re.compile(r'\[?\s*\{\s*["}]')
 NAMES = (".jsonl", ".ndjson", ".json")
 
 
@@ -23,15 +25,17 @@ class JsonLinesImporter(Importer):
     """Objects whose values are numbers, strings, truth or null; what is nested becomes text."""
 
     def sniff(self, head: bytes, filename: str) -> float:
-        start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if not looks_like_text(head) or not start.startswith((b"{", b"[")):
+        if not looks_like_text(head):
             return 0.0
-        return 0.95 if filename.lower().endswith(NAMES) or _is_object(start) else 0.45
+        start = beginning(head)
+        if _OBJECT.match(start):
+            return 0.95
+        return 0.9 if start.startswith(("{", "[")) and filename.lower().endswith(NAMES) else 0.0
 
     def read(self, path: Path, work: Work) -> Draft:
-        text = as_utf8(path, work.folder)
+        text = as_utf8(path, work.folder, mark=False)
         with text.open("rb") as source:
-            array = source.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+            array = beginning(source.read(HEAD)).startswith("[")
         form = "array" if array else "newline_delimited"
         objects = f"read_json_objects({file(text)}, format = '{form}', maximum_object_size = {LARGEST_OBJECT})"
         try:
@@ -47,14 +51,6 @@ class JsonLinesImporter(Importer):
             for number, (key, strings) in enumerate(keys.items())
         ]
         return Draft(table, columns)
-
-
-def _is_object(start: bytes) -> bool:
-    line = start.partition(b"\n")[0].strip().removeprefix(b"[").removesuffix(b",")
-    try:
-        return isinstance(msgspec.json.decode(line), dict)
-    except msgspec.DecodeError:
-        return False
 
 
 def _keys(work: Work, objects: str) -> dict[str, bool]:
@@ -84,6 +80,8 @@ def _keys(work: Work, objects: str) -> dict[str, bool]:
             detail={"columns": twice},
         )
     if not found:
+        if work.connection.execute(f"SELECT 1 FROM {objects} LIMIT 1").fetchone() is None:
+            raise NoRows("The file holds no objects. Write one per line.")
         raise Unreadable("The objects have no keys, so the table has no columns. Give each value a name.")
     return {key: strings and some for key, _, _, strings, some, _ in found}
 

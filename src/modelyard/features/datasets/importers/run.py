@@ -9,6 +9,7 @@ It touches nothing outside of /job and needs no network.
 # Names and strings in SQL are quoted; nothing in it is as a file has it.
 # ruff: noqa: S608
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +34,7 @@ REGISTRY: Registry[Importer] = Registry(
 )
 HEAD = 1 << 16
 COLUMNS_LIMIT = 5000
+_FULL = re.compile("No space left on device|File too large|Disk quota exceeded")
 _FOREIGN = {
     b"%PDF": "a PDF document",
     b"\x89PNG": "a PNG picture",
@@ -60,8 +62,18 @@ class Spec(msgspec.Struct, frozen=True):
 def import_file(path: Path, filename: str, out_folder: Path, columns_limit: int = COLUMNS_LIMIT) -> Profile:
     """Write `table.parquet` and `profile.json` to `out_folder`; the profile.
 
-    Raises the errors of `importers.errors`; then `out_folder` is as it was before.
+    Raises the errors of `importers.errors`, and OutOfSpace; then `out_folder` is as it was before.
     """
+    try:
+        return _import(path, filename, out_folder, columns_limit)
+    except (duckdb.Error, OSError) as error:
+        known = _known(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _import(path: Path, filename: str, out_folder: Path, columns_limit: int) -> Profile:
     with tempfile.TemporaryDirectory(prefix=".import-", dir=out_folder) as work_folder:
         folder = Path(work_folder)
         importer = choose(path, filename)
@@ -122,24 +134,25 @@ def main(folder: Path) -> int:
     out.mkdir(exist_ok=True)
     try:
         import_file(folder / spec.file, spec.filename, out, spec.columns_limit)
-    except (ModelyardError, duckdb.Error, OSError) as error:
-        known = _known(error)
-        failure = Failure(code=known.code, message=known.message, detail=known.detail, fields=tuple(known.fields))
+    except OutOfSpace:
+        # No fault of the file, and there may be no room for a failure either: the platform reads this line.
+        sys.stderr.write("No space left on device\n")
+        return 1
+    except ModelyardError as error:
+        failure = Failure(code=error.code, message=error.message, detail=error.detail, fields=tuple(error.fields))
         (folder / "failure.json").write_bytes(msgspec.json.encode(failure))
         return 1
     return 0
 
 
-def _known(error: Exception) -> ModelyardError:
-    if isinstance(error, ModelyardError):
-        return error
-    if "No space left on device" in str(error):
+def _known(error: Exception) -> ModelyardError | None:
+    if _FULL.search(str(error)):
         return OutOfSpace("The disk is full. Free some space, then upload again.")
     if isinstance(error, duckdb.OutOfMemoryException):
         return Unreadable("The table needs more memory than reading may take. Split it, or leave out long texts.")
     if isinstance(error, duckdb.Error):
         return Unreadable(f"The file cannot be read as a table: {str(error).splitlines()[0][:300]}")
-    raise error
+    return None
 
 
 if __name__ == "__main__":

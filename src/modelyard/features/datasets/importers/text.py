@@ -35,23 +35,29 @@ def wide_encoding(head: bytes) -> str | None:
     return None
 
 
+def beginning(head: bytes) -> str:
+    """The text of a file that begins with `head`, as far as it can be read, without its mark and leading blanks."""
+    return head.decode(wide_encoding(head) or "utf-8", "ignore").lstrip("\ufeff \t\r\n")
+
+
 def looks_like_text(head: bytes) -> bool:
     """Whether a file that begins with `head` may be text in any encoding."""
     return wide_encoding(head) is not None or len(_CONTROL.findall(head)) <= 0.005 * len(head)
 
 
-def as_utf8(path: Path, folder: Path) -> Path:
-    """The file itself where it is UTF-8, else a copy below `folder` that is.
+def as_utf8(path: Path, folder: Path, *, mark: bool = True) -> Path:
+    """The file itself where it is UTF-8, else a copy below `folder` that is; `mark`: a mark at its start may stay.
 
     Raises BadEncoding, naming byte and line, and NotATable for bytes that are no text.
     """
     with path.open("rb") as file:
-        encoding = wide_encoding(file.read(HEAD))
+        head = file.read(HEAD)
+    encoding = wide_encoding(head)
     if encoding is None:
         wrong = _first_wrong_byte(path)
-        if wrong is None:
+        if wrong is None and (mark or not head.startswith(codecs.BOM_UTF8)):
             return path
-        encoding = _western(path, wrong)
+        encoding = "utf-8" if wrong is None else _western(path, wrong)
     return _converted(path, folder / "text", encoding)
 
 
