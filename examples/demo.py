@@ -90,9 +90,8 @@ def show_metrics(version: "modelyard.sdk.models.Version", label: str) -> None:
     evaluation = version.evaluation
     tried = ", ".join(f"{item['algorithm']} {item['validation']:.4f}" for item in evaluation["candidates"])
     print(f"\n  {label}: {version.algorithm}, chosen on validation rows from {tried}")
-    print(
-        f"  {'on ' + format(evaluation['rows']['test'], ',') + ' held-out rows':<26}{'value':>9}   95 % interval    baseline"
-    )
+    head = f"on {evaluation['rows']['test']:,} held-out rows"
+    print(f"  {head:<26}{'value':>9}   95 % interval    baseline")
     for metric in evaluation["metrics"]:
         interval = f"{metric['lower']:.4f} … {metric['upper']:.4f}"
         print(f"  {metric['name']:<26}{metric['value']:>9.4f}   {interval}  {metric['baseline']:>9.4f}")

@@ -1,7 +1,6 @@
 """Modelyard: build, keep, publish and watch machine-learning models on your own machines."""
 
 import importlib
-from typing import Any
 
 __version__ = "0.1.0"
 
@@ -13,7 +12,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _LAZY:
         raise AttributeError(f"module 'modelyard' has no attribute {name!r}")
     found = getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,7 +1,7 @@
 """The command in this process, through its own frame, against a real api or a whole platform."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,11 @@ def modelyard(bare: Modelyard, platform: RunningPlatform, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(scope="session")
-def command_line_model(platform: RunningPlatform) -> Iterator[str]:
+def command_line_model(platform: RunningPlatform) -> str:
     """A model with a version, published."""
     from modelyard.sdk.client import Client
 
     with Client(platform.url, platform.key) as client:
         build = client.builds.create("predict who survived", TABLE, "command/titanic").wait()
         client.deployments.publish(build.version)
-    yield "command/titanic"
+    return "command/titanic"

@@ -94,10 +94,15 @@ def test_a_deployment_s_life(modelyard, command_line_model, fresh):
     assert modelyard("deployment", "show", key).code == 3
 
 
-def test_a_key_can_be_narrowed_out_of_sight(modelyard, command_line_model, platform, example):
+def test_a_key_can_be_narrowed_out_of_sight(modelyard, command_line_model, eventually, example):
     text = modelyard("key", "create", "--prefix", "elsewhere").out.strip()
-    ran = modelyard("--api-key", text, "predict", command_line_model, json.dumps(example))
-    assert ran.code == 3
+
+    def refused():
+        ran = modelyard("--api-key", text, "predict", command_line_model, json.dumps(example))
+        assert ran.code in {3, 4}
+        return ran.code == 3  # 4 for the moment until the gateways know the key
+
+    assert eventually(refused)
 
 
 def test_what_holds_no_rows_is_refused():

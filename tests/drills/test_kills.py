@@ -113,7 +113,7 @@ def test_a_build_survives_the_death_of_every_process_it_needs(new_platform, tita
 
 
 def test_a_platform_whose_head_was_cut_off_comes_back_as_it_was(served, passenger):
-    platform, user, path = served
+    platform, _, path = served
     replicas = platform.pids("replica")
     os.kill(platform.process.pid, signal.SIGKILL)
     platform.process.wait()

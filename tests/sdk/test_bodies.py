@@ -77,7 +77,7 @@ def test_progress_goes_up_to_the_size(path):
 
 
 def test_what_cannot_be_uploaded_is_refused(path, tmp_path):
-    with pytest.raises(NotFound, match="nothing.csv"):
+    with pytest.raises(NotFound, match=r"nothing\.csv"):
         body_of(tmp_path / "nothing.csv")
     with pytest.raises(Invalid, match="is a folder"):
         body_of(tmp_path)

@@ -1,6 +1,7 @@
 """Both clients against a real api: who is calling, errors, tries, what a broken way does."""
 
 import asyncio
+import importlib
 import inspect
 import threading
 from pathlib import Path
@@ -181,9 +182,11 @@ def test_what_the_platform_refuses_is_not_tried_again(over, way):
 
 
 def test_nobody_there_says_where_and_what_to_do(free_port):
-    with Client(f"http://127.0.0.1:{free_port}", "my_key", retries=0) as client:
-        with pytest.raises(Unreachable, match=f"127.0.0.1:{free_port}.*modelyard up"):
-            client.whoami()
+    there = f"127.0.0.1:{free_port}"
+    with Client(f"http://{there}", "my_key", retries=0) as client, pytest.raises(Unreachable) as caught:
+        client.whoami()
+    assert there in caught.value.message
+    assert "modelyard up" in caught.value.message
 
 
 def test_another_server_is_recognised(tmp_path, free_port):
@@ -221,7 +224,7 @@ def test_what_is_no_url_is_refused(url):
 
 @pytest.mark.parametrize("name", ["..", "../../internal/health", "a/b", "%2e%2e", "x?y=1#z"])
 def test_a_name_stays_a_name_in_the_path(client, name):
-    with pytest.raises(NotFound, match="dataset|nothing at"):
+    with pytest.raises(NotFound, match=r"dataset|nothing at"):
         client.datasets.get(name)
     with pytest.raises(Invalid, match="empty"):
         client.datasets.get("")
@@ -269,7 +272,7 @@ def test_a_region_lists_in_its_own_words(api_url, login, client):
 
 def test_a_data_frame_needs_pandas_and_says_so(client):
     try:
-        import pandas
+        pandas = importlib.import_module("pandas")
     except ModuleNotFoundError:
         with pytest.raises(Unavailable, match=r"pip install modelyard\[pandas\]"):
             client.datasets.list().to_pandas()

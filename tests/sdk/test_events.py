@@ -1,5 +1,7 @@
 """Server-sent events come whole, however the stream is cut into pieces."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,4 +39,4 @@ def test_a_stream_byte_by_byte():
 @given(st.sets(st.integers(0, len(STREAM)), max_size=12))
 def test_a_stream_cut_anywhere(cuts):
     places = [0, *sorted(cuts), len(STREAM)]
-    assert read([STREAM[begin:end] for begin, end in zip(places, places[1:], strict=False)]) == EVENTS
+    assert read([STREAM[begin:end] for begin, end in itertools.pairwise(places)]) == EVENTS

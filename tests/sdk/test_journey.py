@@ -42,8 +42,8 @@ def museum(platform: RunningPlatform) -> Iterator[Any]:
 @pytest.fixture
 def slow(client: Client, museum: Any, fresh: Any) -> Any:
     """A run that takes long, stopped at the end."""
-    run = client.train("journey-titanic", "tabular-classification/lightgbm", f"journey/{fresh('slow')}", parameters=SLOW,
-                       target="survived")  # fmt: skip
+    model = f"journey/{fresh('slow')}"
+    run = client.train("journey-titanic", "tabular-classification/lightgbm", model, parameters=SLOW, target="survived")
     yield run
     if not run.job.refresh().ended:
         run.stop()

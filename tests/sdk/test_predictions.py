@@ -1,7 +1,7 @@
 """Rows become requests: whole where they are few, in parts where they are many."""
 
 import csv
-import datetime
+import datetime as dt
 import io
 import json
 
@@ -24,7 +24,7 @@ def test_one_row_and_several_are_json():
 
 
 def test_missing_values_and_dates_have_a_json_form():
-    (body,) = bodies_of([{"a": float("nan"), "b": datetime.date(2024, 2, 29), "c": datetime.datetime(2024, 1, 1, 8)}])  # noqa: DTZ001
+    (body,) = bodies_of([{"a": float("nan"), "b": dt.date(2024, 2, 29), "c": dt.datetime(2024, 1, 1, 8)}])  # noqa: DTZ001
     assert json.loads(body[0])["instances"] == [{"a": None, "b": "2024-02-29", "c": "2024-01-01T08:00:00"}]
 
 

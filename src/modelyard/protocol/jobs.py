@@ -27,7 +27,8 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A training run: tables in, one version folder out, below the object-store prefix `output`.
 
     Where no table has the purpose test (or validation), the platform splits training rows with `seed`.
-    `drop` are columns that are not used (identifiers, leaks). `seconds` is a budget: no further candidate begins after it.
+    `drop` are columns that are not used (identifiers, leaks). `seconds` is a budget: after it no further candidate
+    begins.
     """
 
     scenario: str

@@ -36,8 +36,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a version expects and answers.
 
     `inputs` are the columns it needs, in the order of training. `ignored` are columns of the training table that a
-    caller may send and that are not used (the target, dropped identifiers). `classes` are the class labels in the order of
-    the probabilities, for classification; `positive` is the class a two-class question asks about.
+    caller may send and that are not used (the target, dropped identifiers). `classes` are the class labels in the order
+    of the probabilities, for classification; `positive` is the class a two-class question asks about.
     `example` is one instance; `example_answer` what the version answered to it when it was made.
     """
 

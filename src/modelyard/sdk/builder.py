@@ -14,6 +14,7 @@ from modelyard.sdk.calls import fetch, get, pages, post
 from modelyard.sdk.datasets import Datasets
 from modelyard.sdk.entity import Listing
 from modelyard.sdk.flow import Flow, Mode, Resource, operation
+from modelyard.sdk.progress import Report
 from modelyard.sdk.training import Run, reference
 
 DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(@\d+)?")
@@ -27,6 +28,18 @@ class Build(Run[Mode]):
     def plan(self) -> schemas.Plan:
         """How the intent was understood, each decision with its reason."""
         return schemas.Plan.model_validate(self.data.plan)
+
+    @operation
+    def refresh(self) -> Flow[Build[Mode]]:
+        """Look again; the same object with what is known now, and its version where it has made one."""
+        yield from self._refresh()
+        return self
+
+    @operation
+    def wait(self, *, progress: bool | Report = False, timeout: float | None = None) -> Flow[Build[Mode]]:
+        """Wait for the end, then fetch the version; the same object then. As `Job.wait`."""
+        yield from self._wait(progress, timeout)
+        return self
 
 
 class Builds(Resource[Mode]):

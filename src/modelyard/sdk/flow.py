@@ -28,7 +28,7 @@ class Async:
 
 Mode = TypeVar("Mode", Sync, Async)
 P = ParamSpec("P")
-Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 Item = TypeVar("Item")
 
 
@@ -103,7 +103,7 @@ class Emit(Generic[Item]):
 
 
 Step = Request | Pause | Open | Read | Close
-Flow = Generator[Step, Any, Result]
+Flow = Generator[Step, Any, Result_co]
 Items = Generator[Step | Emit[Item], Any, None]
 
 
@@ -133,50 +133,50 @@ class Resource(Generic[Mode]):
         self._connection: Connection[Mode] = connection
 
 
-class Call(Generic[P, Result]):
+class Call(Generic[P, Result_co]):
     """An operation of the synchronous client. Inside another flow: `yield from x.operation.flow(…)`."""
 
-    flow: Callable[P, Flow[Result]]
+    flow: Callable[P, Flow[Result_co]]
 
-    def __init__(self, flow: Callable[P, Flow[Result]], connection: Connection[Any]) -> None:
+    def __init__(self, flow: Callable[P, Flow[Result_co]], connection: Connection[Any]) -> None:
         self.flow, self._connection = flow, connection
         functools.update_wrapper(self, flow)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
-        result: Result = self._connection.run(self.flow(*args, **kwargs))
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result_co:
+        result: Result_co = self._connection.run(self.flow(*args, **kwargs))
         return result
 
 
-class AsyncCall(Call[P, Result]):
+class AsyncCall(Call[P, Result_co]):
     """The same of the asynchronous client."""
 
     if TYPE_CHECKING:
 
         def __call__(  # type: ignore[override]
             self, *args: P.args, **kwargs: P.kwargs
-        ) -> Coroutine[Any, Any, Result]: ...
+        ) -> Coroutine[Any, Any, Result_co]: ...
 
 
-class Operation(Generic[P, Result]):
+class Operation(Generic[P, Result_co]):
     """What `operation` makes: a method of both clients."""
 
-    def __init__(self, flow: Callable[Concatenate[Any, P], Flow[Result]]) -> None:
+    def __init__(self, flow: Callable[Concatenate[Any, P], Flow[Result_co]]) -> None:
         self._flow = flow
         self.__doc__ = flow.__doc__
 
     @overload
-    def __get__(self, instance: None, owner: object) -> Operation[P, Result]: ...
+    def __get__(self, instance: None, owner: object) -> Operation[P, Result_co]: ...
     @overload
-    def __get__(self, instance: Resource[Sync], owner: object) -> Call[P, Result]: ...
+    def __get__(self, instance: Resource[Sync], owner: object) -> Call[P, Result_co]: ...
     @overload
-    def __get__(self, instance: Resource[Async], owner: object) -> AsyncCall[P, Result]: ...
+    def __get__(self, instance: Resource[Async], owner: object) -> AsyncCall[P, Result_co]: ...
     def __get__(self, instance: Resource[Any] | None, owner: object) -> Any:
         if instance is None:
             return self
         return Call(self._flow.__get__(instance), instance._connection)  # noqa: SLF001 - a part of Resource
 
 
-def operation(flow: Callable[Concatenate[Any, P], Flow[Result]]) -> Operation[P, Result]:
+def operation(flow: Callable[Concatenate[Any, P], Flow[Result_co]]) -> Operation[P, Result_co]:
     """Make a method of a flow: `client.x.do(…)` gives its result, `await client.x.do(…)` with the other client."""
     return Operation(flow)
 

@@ -43,21 +43,21 @@ class _Lines:
 def _bar() -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
     columns = (
-        BarColumn(),
+        BarColumn(bar_width=20),
         TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
-        TextColumn("{task.fields[eta]}", markup=False),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("{task.fields[phase]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0, eta="")
+        task = bar.add_task("", total=1.0, phase="")
 
         def report(job: Job) -> None:
             left = job.progress.eta_seconds
-            eta = f"about {left:.0f} s left" if left is not None else ""
-            bar.update(task, completed=job.progress.fraction, description=_phase(job), eta=eta)
+            eta = f"about {left:.0f} s left, " if left is not None else ""
+            bar.update(task, completed=job.progress.fraction, phase=eta + _phase(job))
 
         yield report
 

@@ -179,14 +179,17 @@ class Run(Entity[Mode, schemas.Run]):
     @operation
     def wait(self, *, progress: bool | Report = False, timeout: float | None = None) -> Flow[Run[Mode]]:
         """Wait for the end, then fetch the version; the same object then. As `Job.wait`."""
-        yield from waiting(self.job, progress, timeout)
-        yield from self._refresh()
+        yield from self._wait(progress, timeout)
         return self
 
     @operation
     def stop(self) -> Flow[Job[Mode]]:
         """Ask its job to stop; it has within two seconds. Raises JobOver."""
         return (yield from Jobs(self._connection).stop.flow(self.data.job.id))
+
+    def _wait(self, progress: bool | Report, timeout: float | None) -> Flow[None]:
+        yield from waiting(self.job, progress, timeout)
+        yield from self._refresh()
 
     def _refresh(self) -> Flow[None]:
         self.data = yield from fetch(self, get("runs", self.data.id), type(self.data))

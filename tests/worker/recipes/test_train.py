@@ -255,6 +255,11 @@ FAILURES = {
     "positive_missing": (ROWS, {"positive": "maybe"}, "0 and 1"),
     "unknown_metric": (ROWS, {"metric": "rmse"}, "roc_auc"),
     "unknown_algorithm": ("SELECT 1 AS y", {"algorithms": ("magic",)}, "tabular-classification/lightgbm"),
+    "bad_parameters": (
+        ROWS,
+        {"candidates": (CandidateSpec(algorithm="tabular-classification/lightgbm", parameters={"num_leaves": 1}),)},
+        "num_leaves: Input should be greater than or equal to 2",
+    ),
     "no_candidates": ("SELECT 1 AS y", {"candidates": ()}, "at least one"),
 }  # fmt: skip
 
@@ -426,3 +431,13 @@ def test_a_real_worker_trains_in_a_real_sandbox(context, api, begin, settings, t
     assert stored == {f"runs/run_1/1/{entry['path']}" for entry in api.finish["result"]["files"]}
     assert {event["name"] for event in api.of("metric")} == {"linear/log_loss", "lightgbm/binary_logloss"}
     assert list((settings.data / "scratch").iterdir()) == []
+
+
+def test_no_further_candidate_begins_once_the_budget_is_used_up(context):
+    query = f"SELECT * FROM read_csv('{DATA}/titanic/train.csv')"
+    names = ("tabular-classification/linear", "tabular-classification/lightgbm")
+    specs = tuple(CandidateSpec(algorithm=name) for name in names)
+    result = context.train(context.table(query), target="survived", candidates=specs, seconds=0.001)
+    tried = of_result(result)[2].candidates
+    assert [candidate.algorithm for candidate in tried] == [names[0]]
+    assert any("not tried" in event.line for event in context.events if isinstance(event, LogLine))

@@ -12,6 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 import msgspec
+from pydantic import ValidationError
 
 from modelyard.algorithms import registry, scoring
 from modelyard.core.errors import NotFound
@@ -76,9 +77,16 @@ class _Run:
             raise failed("no_candidates", "No algorithm was named. Name at least one.")
         for candidate in self.spec.candidates:
             try:
-                registry.get(candidate.algorithm)
+                _full(candidate)
             except NotFound as error:
                 raise failed("unknown_algorithm", error.message) from error
+            except ValidationError as error:
+                wrong = error.errors()[0]
+                place = ".".join(map(str, wrong["loc"]))
+                message = (
+                    f"{candidate.algorithm} cannot be set so: {place}: {wrong['msg']}. Correct it and start again."
+                )
+                raise failed("bad_parameters", message, field=place) from error
             if not candidate.algorithm.startswith(f"{self.spec.scenario}/"):
                 raise failed("wrong_scenario", f"{candidate.algorithm} is no algorithm for {self.spec.scenario}.")
 
@@ -99,7 +107,11 @@ class _Run:
         share = (LEARNED - LOADED) / len(specs)
         learned: list[Tried] = []
         failures: list[tuple[str, JobFailed]] = []
+        begun = time.monotonic()
         for number, (spec, name) in enumerate(zip(specs, candidates.names_of(specs), strict=True)):
+            if learned and self.spec.seconds is not None and time.monotonic() - begun > self.spec.seconds:
+                self._log(f"{name}: not tried, the budget of {self.spec.seconds:g} s is used up.")
+                continue
             span = (LOADED + number * share, LOADED + (number + 1) * share)
             try:
                 found = candidates.attempt(
