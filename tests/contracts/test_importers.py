@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from fixtures.workbook import write_workbook
 from modelyard.core.errors import Invalid
 from modelyard.features.datasets.importers.base import Work
 from modelyard.features.datasets.importers.engine import connect
@@ -31,7 +32,7 @@ def example(name: str, folder: Path) -> Path:
     elif name == "parquet":
         duckdb.sql(f"COPY (SELECT * FROM (VALUES (1, 'x'), (2, 'ü')) AS t(a, b)) TO '{path}' (FORMAT parquet)")
     elif name == "excel":
-        path = Path(__file__).with_name("example.xlsx")
+        write_workbook(path, [["a", "b"], *[list(row.values()) for row in ROWS]])
     return path
 
 

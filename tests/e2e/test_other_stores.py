@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+
 from fixtures.platform import RunningPlatform
 from fixtures.user import User
 

@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -11,12 +13,15 @@ import modelyard
 from modelyard import features
 from modelyard.core.settings import Settings
 from modelyard.features.auth.passwords import Passwords
+from modelyard.features.deployments import observed
+from modelyard.protocol.routing import RoutingTable
 from modelyard.web import errors
 from modelyard.web.idempotency import Idempotency
 from modelyard.web.platform import Platform, open_platform
 from modelyard.web.requests import BodyLimit, RequestId
 
 UPLOADS = ("/samples",)
+TELL_SECONDS, TELL_EVERY = 1.0, 0.03
 
 
 def create_app(settings: Settings, *, platform: Platform | None = None) -> FastAPI:
@@ -25,6 +30,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     app = FastAPI(title="Modelyard", version=modelyard.__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.platform = platform
     app.state.stopping = lambda: False
+    app.state.tell = lambda test: tell_gateways(platform, test)
     app.state.passwords = Passwords(settings.auth.logins_at_once)
     errors.install(app)
     for router in routers():
@@ -35,6 +41,17 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     app.add_middleware(RequestId)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
+
+
+def tell_gateways(platform: Platform, test: Callable[[RoutingTable], bool]) -> bool:
+    """Wait until every gateway serves by a table for which `test` holds; false where that takes over a second."""
+    until = time.monotonic() + TELL_SECONDS
+    while time.monotonic() < until:
+        with platform.database.session(read_only=True) as session:
+            if observed.told(session, test):
+                return True
+        time.sleep(TELL_EVERY)
+    return False
 
 
 def routers() -> list[APIRouter]:

@@ -27,6 +27,8 @@ log = logging.getLogger("modelyard.controller")
 TURN = 0.15
 LEASE_SECONDS = 5.0
 SWEEP_EVERY = 600.0
+MIGRATE_AFTER = 5.0
+"""The api starts beside this process and brings the schema up to date: twice at once would only take longer."""
 
 
 def main(settings: Settings) -> int:
@@ -37,7 +39,7 @@ def main(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        platform = open_platform(settings)
+        platform = open_platform(settings, migrate_after=MIGRATE_AFTER)
     except ModelyardError as error:
         log.error("%s", error.message)
         return 1

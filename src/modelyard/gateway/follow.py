@@ -51,14 +51,16 @@ class Follower:
 
     async def follow(self) -> None:
         """Ask for ever. A table that was taken up is acknowledged by the next question, which names its number."""
-        pause = FIRST_PAUSE
+        pause, told = FIRST_PAUSE, False
         while True:
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._ask()
             except (Unavailable, Lost, TimeoutError, msgspec.DecodeError, UnicodeDecodeError) as error:
-                if self.reached or pause == FIRST_PAUSE:
+                # An api that starts at the same time needs a moment: that is no news.
+                if not told and (self.reached or pause == LONGEST_PAUSE):
                     log.warning("No routing table from the api: %s", error or type(error).__name__)
+                    told = True
                 self.reached = False
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
@@ -67,7 +69,7 @@ class Follower:
                 log.exception("A routing table could not be taken up")
                 await asyncio.sleep(LONGEST_PAUSE)
             else:
-                pause = FIRST_PAUSE
+                pause, told = FIRST_PAUSE, False
 
     async def _ask(self) -> None:
         status, body = await self._upstream.get(

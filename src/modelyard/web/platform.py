@@ -26,11 +26,14 @@ class Platform:
     clock: Clock
 
 
-def open_platform(settings: Settings, *, clock: Clock | None = None) -> Platform:
-    """Open the stores, bring the schema up to date, read the secret."""
+def open_platform(settings: Settings, *, clock: Clock | None = None, migrate_after: float = 0.0) -> Platform:
+    """Open the stores, bring the schema up to date, read the secret.
+
+    `migrate_after`: how many seconds the schema is left to another process that starts at the same time.
+    """
     settings.data.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url, pool=settings.database.pool)
-    migrate(database)
+    migrate(database, after=migrate_after)
     secret = read_secret(settings)
     return Platform(
         settings=settings,

@@ -55,11 +55,11 @@ def change_password(body: schemas.PasswordChange, caller: Writer, session: DbSes
 
 
 @router.post("/api-keys", status_code=201)
-def create_key(
-    body: schemas.ApiKeyCreate, caller: Writer, session: DbSession, platform: PlatformOf
-) -> schemas.NewApiKey:
-    """Make an API key. Its text is in this answer and nowhere else."""
-    row, text = operations.create_key(session, caller, body, platform.clock.now())
+def create_key(body: schemas.ApiKeyCreate, caller: Writer, platform: PlatformOf, request: Request) -> schemas.NewApiKey:
+    """Make an API key. Its text is in this answer and nowhere else. Every gateway knows it when the answer comes."""
+    with platform.database.session() as session:
+        row, text = operations.create_key(session, caller, body, platform.clock.now())
+    request.app.state.tell(lambda table: row.digest in table.keys)
     return schemas.NewApiKey(**_key(row).model_dump(), key=text)
 
 
@@ -71,9 +71,11 @@ def list_keys(caller: Reader, session: DbSession, paging: PagingOf) -> Page[sche
 
 
 @router.delete("/api-keys/{key_id}", status_code=204)
-def revoke_key(key_id: str, caller: Writer, session: DbSession, platform: PlatformOf) -> None:
-    """End an API key; every gateway refuses it within a second."""
-    operations.revoke_key(session, caller, key_id, platform.clock.now())
+def revoke_key(key_id: str, caller: Writer, platform: PlatformOf, request: Request) -> None:
+    """End an API key. Every gateway refuses it when the answer comes, within a second at the most."""
+    with platform.database.session() as session:
+        digest = operations.revoke_key(session, caller, key_id, platform.clock.now()).digest
+    request.app.state.tell(lambda table: digest not in table.keys)
 
 
 def _token(platform: PlatformOf, user: str) -> schemas.Token:

@@ -186,12 +186,16 @@ class _Part:
         }
 
     def _tops(self, facts: list[dict[str, Any]]) -> dict[int, list[tuple[Any, int]]]:
-        tops: dict[int, list[tuple[Any, int]]] = {}
-        for index, fact in enumerate(facts):
-            nearly_all = fact["distinct"] > 1000 and fact["distinct"] > 0.9 * fact["present"]
-            if 0 < fact["distinct"] <= COUNTED_VALUES and not nearly_all:
-                tops[index] = self._top(self._names[index])
-        return tops
+        wanted = [
+            index
+            for index, fact in enumerate(facts)
+            if 0 < fact["distinct"] <= COUNTED_VALUES
+            and (fact["distinct"] <= 1000 or fact["distinct"] <= 0.9 * fact["present"])
+        ]
+        few = {index for index in wanted if self._rows <= EXACT_ROWS and facts[index]["distinct"] <= 1000}
+        counts = self._select([f"histogram({self._names[index]})" for index in sorted(few)])
+        tops = {index: _most_frequent(found) for index, found in zip(sorted(few), counts, strict=True)}
+        return tops | {index: self._top(self._names[index]) for index in wanted if index not in few}
 
     def _top(self, column: str) -> list[tuple[Any, int]]:
         return _fetch(
@@ -225,6 +229,10 @@ class _Part:
 
 def _fetch(connection: "duckdb.DuckDBPyConnection", sql: str) -> list[Any]:
     return list(connection.execute(sql).fetchall())
+
+
+def _most_frequent(counts: dict[Any, int]) -> list[tuple[Any, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:TOP]
 
 
 def _kind(kind: str, fact: dict[str, Any], rows: int) -> Kind:

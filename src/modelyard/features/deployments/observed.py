@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -149,6 +149,15 @@ def note_gateway(session: Session, gateway: str, number: int) -> None:
 def gateway_is_noted(session: Session, gateway: str, number: int) -> bool:
     """Whether this was noted lately, so that it need not be written again."""
     return queries.gateway_is_noted(session, gateway, number, db_now(session) - GATEWAY_SILENCE / 3)
+
+
+def told(session: Session, test: Callable[[RoutingTable], bool]) -> bool:
+    """Whether every gateway serves by a table for which `test` holds; true where there is no gateway to tell."""
+    acknowledged = queries.acknowledged(session, db_now(session) - GATEWAY_SILENCE)
+    row = queries.newest_table(session)
+    if acknowledged is None or row is None:
+        return True
+    return acknowledged >= row.number and test(msgspec.json.decode(row.document, type=RoutingTable))
 
 
 def published(session: Session, after: int) -> bytes | None:

@@ -51,7 +51,7 @@ def create(session: Session, principal: Principal, wanted: DeploymentCreate, now
 def publish(session: Session, principal: Principal, wanted: Publish, now: datetime) -> DeploymentRow:
     """Make a version answer, alone, in its model's own deployment, which is made where it is not there.
 
-    Raises NotFound.
+    Raises NotFound, and KeyTaken where that deployment holds other models too.
     """
     name = models.parse(wanted.model)
     found = models.get_version(session, principal, name)
@@ -63,7 +63,9 @@ def publish(session: Session, principal: Principal, wanted: Publish, now: dateti
         return create(session, principal, made, now)
     versions = _resolve(session, principal, [only])
     current = queries.revision(session, row.id, row.revision)
-    row.wanted = "running"
+    _refuse_other_models(session, row, found.model.id)
+    if row.wanted != "running":
+        row.wanted, row.state, row.not_before, row.failures = "running", "pending", None, 0
     if current is None or current.versions != versions:
         _revise(session, principal, row, versions, f"published {only.model}", now)
     return row
@@ -104,6 +106,7 @@ def scale(session: Session, principal: Principal, key: str, replicas: int, now: 
     """Change the number of replicas."""
     row = _writable(session, principal, key)
     row.replicas, row.not_before, row.failures = replicas, None, 0
+    row.state = "updating"
     note(session, row, "scaled", f"{principal.username} wants {replicas} replicas", now)
     return row
 
@@ -111,7 +114,7 @@ def scale(session: Session, principal: Principal, key: str, replicas: int, now: 
 def stop(session: Session, principal: Principal, key: str, now: datetime) -> DeploymentRow:
     """Stop answering; the deployment stays and can be started again."""
     row = _writable(session, principal, key)
-    row.wanted = "stopped"
+    row.wanted, row.state = "stopped", "updating"
     note(session, row, "stopping", f"{principal.username} stopped it", now)
     return row
 
@@ -120,6 +123,7 @@ def start(session: Session, principal: Principal, key: str, now: datetime) -> De
     """Answer again."""
     row = _writable(session, principal, key)
     row.wanted, row.not_before, row.failures = "running", None, 0
+    row.state = "pending" if row.state == "stopped" else "updating"
     note(session, row, "starting", f"{principal.username} started it", now)
     return row
 
@@ -175,6 +179,8 @@ def _revise(
 ) -> None:
     row.revision += 1
     row.failures, row.not_before, row.message = 0, None, ""
+    # Not ready from this moment on: whoever reads it next is not told of the revision before.
+    row.state = "pending" if row.state in {"pending", "stopped", "failed"} else "updating"
     made = RevisionRow(
         id=ids.new("rev"),
         deployment=row.id,
@@ -209,6 +215,17 @@ def _resolve(
                 f"The weights of {path}'s versions make {share}, not 100.", detail={"model": path, "total": share}
             )
     return entries
+
+
+def _refuse_other_models(session: Session, row: DeploymentRow, model_id: str) -> None:
+    held = models.versions_by_id(session, [entry["version"] for entry in _versions(session, row)]).values()
+    others = sorted({models.name_of(found.model) for found in held if found.model.id != model_id})
+    if others:
+        raise KeyTaken(
+            f"The deployment {row.key!r} holds {', '.join(others)}, which would stop answering. "
+            "Publish under another key, or add the version: `modelyard deployment add`.",
+            detail={"models": others},
+        )
 
 
 def _share_out(entries: list[dict[str, Any]], total: int) -> None:

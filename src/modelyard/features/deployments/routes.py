@@ -122,6 +122,7 @@ def _deployment(session: Session, row: DeploymentRow) -> schemas.Deployment:
         replicas=row.replicas,
         ready_replicas=len(ready),
         revision=row.revision,
+        wanted=row.wanted,
         state=row.state,
         message=row.message,
         models=_deployed(session, operations.current_versions(session, row)),

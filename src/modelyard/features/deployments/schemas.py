@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 DeploymentKey = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
+DeploymentWish = Literal["running", "stopped", "deleted"]
 DeploymentState = Literal["pending", "updating", "ready", "degraded", "stopped", "failed"]
 
 
@@ -63,7 +64,7 @@ class Replica(BaseModel):
 
 
 class Deployment(BaseModel):
-    """A deployment: what is wanted, and what is."""
+    """A deployment: what is `wanted`, and in `state` what is."""
 
     id: str
     key: str
@@ -71,6 +72,7 @@ class Deployment(BaseModel):
     replicas: int
     ready_replicas: int
     revision: int
+    wanted: DeploymentWish
     state: DeploymentState
     message: str
     models: list[Deployed]

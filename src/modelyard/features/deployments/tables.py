@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from modelyard.features.deployments.schemas import DeploymentState
+from modelyard.features.deployments.schemas import DeploymentState, DeploymentWish
 from modelyard.storage.db.base import Owned, Table
 
 
@@ -26,7 +26,7 @@ class DeploymentRow(Owned, Table):
     key: Mapped[str]
     environment: Mapped[str]
     replicas: Mapped[int]
-    wanted: Mapped[str]
+    wanted: Mapped[DeploymentWish] = mapped_column(String)
     revision: Mapped[int]
     state: Mapped[DeploymentState] = mapped_column(String)
     message: Mapped[str]

@@ -1,6 +1,7 @@
 """Brings the database to the newest schema at start, under a lock, so that processes that start together do it once."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from modelyard.core.errors import Broken
 from modelyard.storage.db.engine import Database, translated
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+LOOK_EVERY = 0.05
 ADVISORY_LOCK = 0x6D6F6465  # "mode"
 
 
@@ -25,9 +27,16 @@ def current(database: Database) -> str | None:
         return _current(connection)
 
 
-def migrate(database: Database) -> None:
-    """Apply what is missing. Raises Broken where the database is of a newer release than this one."""
+def migrate(database: Database, *, after: float = 0.0) -> None:
+    """Apply what is missing, having left it to another process for `after` seconds.
+
+    Raises Broken where the database is of a newer release than this one.
+    """
     at = current(database)
+    until = time.monotonic() + after
+    while at != newest() and time.monotonic() < until:
+        time.sleep(LOOK_EVERY)
+        at = current(database)
     if at == newest():
         return
     if at is not None and at > newest():

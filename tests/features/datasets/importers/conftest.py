@@ -1,14 +1,13 @@
 """Files as people upload them, and what becomes of them."""
 
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
 
 import duckdb
 import pytest
 
+from fixtures.workbook import write_workbook
 from modelyard.features.datasets.importers.run import import_file
 from modelyard.features.datasets.profile import ColumnProfile, Profile
 
@@ -76,67 +75,6 @@ def workbook(tmp_path: Path) -> Callable[..., Path]:
     """`workbook(rows, …)`: an .xlsx with a sheet for each list of rows; (day,) is a date by its number since 1900."""
 
     def write(*sheets: Sequence[Sequence[Any]]) -> Path:
-        path = tmp_path / "written.xlsx"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in _parts(sheets).items():
-                archive.writestr(name, content)
-        return path
+        return write_workbook(tmp_path / "written.xlsx", *sheets)
 
     return write
-
-
-_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-
-
-def _parts(sheets: Sequence[Sequence[Sequence[Any]]]) -> dict[str, str]:
-    numbers = range(1, len(sheets) + 1)
-    overrides = "".join(
-        f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{_SHEET}.worksheet+xml"/>' for n in numbers
-    )
-    names = "".join(f'<sheet name="Sheet{n}" sheetId="{n}" r:id="r{n}"/>' for n in numbers)
-    relations = "".join(
-        f'<Relationship Id="r{n}" Type="{_OFFICE}/worksheet" Target="worksheets/sheet{n}.xml"/>' for n in numbers
-    )
-    styles = '<cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14" applyNumberFormat="1"/></cellXfs>'
-    return {
-        "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">'
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/xl/workbook.xml" ContentType="{_SHEET}.sheet.main+xml"/>'
-        f'<Override PartName="/xl/styles.xml" ContentType="{_SHEET}.styles+xml"/>{overrides}</Types>',
-        "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
-        f'<Relationship Id="r" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{names}</sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">{relations}'
-        f'<Relationship Id="s" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
-        "xl/styles.xml": f'<styleSheet xmlns="{_MAIN}">{styles}</styleSheet>',
-        **{f"xl/worksheets/sheet{n}.xml": _sheet(rows) for n, rows in enumerate(sheets, 1)},
-    }
-
-
-def _sheet(rows: Sequence[Sequence[Any]]) -> str:
-    lines = "".join(
-        f'<row r="{number}">'
-        + "".join(_cell(value, f"{_letters(place)}{number}") for place, value in enumerate(row))
-        + "</row>"
-        for number, row in enumerate(rows, 1)
-    )
-    return f'<worksheet xmlns="{_MAIN}"><sheetData>{lines}</sheetData></worksheet>'
-
-
-def _letters(place: int) -> str:
-    return (_letters(place // 26 - 1) if place >= 26 else "") + chr(65 + place % 26)
-
-
-def _cell(value: Any, at: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return f'<c r="{at}" t="b"><v>{int(value)}</v></c>'
-    if isinstance(value, tuple):
-        return f'<c r="{at}" s="1"><v>{value[0]}</v></c>'
-    if isinstance(value, int | float):
-        return f'<c r="{at}"><v>{value}</v></c>'
-    return f'<c r="{at}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
