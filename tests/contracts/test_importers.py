@@ -42,7 +42,7 @@ def test_its_own_files_are_recognised_by_content_and_read(name: str, tmp_path: P
     importer = choose(path, "upload")
     assert type(importer) is REGISTRY.get(name)
     with connect(tmp_path, [path]) as connection:
-        draft = importer.read(path, Work(connection, tmp_path, 10))
+        draft = importer.read(path, Work(connection, tmp_path, path.name, 10))
         rows = connection.execute(
             f"SELECT {', '.join(f'{column.value}::VARCHAR' for column in draft.columns)} FROM {draft.table}"
         ).fetchall()
@@ -57,7 +57,7 @@ def test_junk_is_refused_in_plain_words(name: str, tmp_path: Path) -> None:
     importer = REGISTRY.get(name)()
     assert importer.sniff(JUNK, "junk") == 0
     with connect(tmp_path, [path]) as connection, pytest.raises(Invalid) as caught:
-        importer.read(path, Work(connection, tmp_path, 10))
+        importer.read(path, Work(connection, tmp_path, path.name, 10))
     assert len(caught.value.message) < 400
     assert "Error" not in caught.value.message
 
@@ -66,5 +66,5 @@ def test_junk_is_refused_in_plain_words(name: str, tmp_path: Path) -> None:
 def test_too_many_columns_are_refused(name: str, tmp_path: Path) -> None:
     path = example(name, tmp_path)
     with connect(tmp_path, [path]) as connection, pytest.raises(Invalid) as caught:
-        REGISTRY.get(name)().read(path, Work(connection, tmp_path, 1))
+        REGISTRY.get(name)().read(path, Work(connection, tmp_path, path.name, 1))
     assert caught.value.code == "too_many_columns"

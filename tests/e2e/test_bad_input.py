@@ -46,6 +46,7 @@ def nothing_is_left(user, platform, dataset):
         (b"%PDF-1.7\n" + bytes(range(256)) * 20, "report.csv", "not_a_table"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "picture.csv", "not_a_table"),
         (b"<!doctype html><html><body>Not found</body></html>", "page.csv", "not_a_table"),
+        (b"# Notes\n\nTo whom it may concern.\n" * 20, "notes.md", "not_a_table"),
         (b"a,b,a\n1,2,3\n4,5,6\n", "twins.csv", "duplicate_columns"),
         (
             b",".join(b"c%d" % n for n in range(10_000)) + b"\n" + b",".join([b"1"] * 10_000) + b"\n",

@@ -73,6 +73,20 @@ def test_a_command_has_its_own_folder_and_what_it_writes_stays(ask, work):
     assert (work / "made.txt").read_text() == "given!"
 
 
+def test_only_the_job_folder_and_private_temporary_folders_can_be_written(ask):
+    assert ask("""
+        import json, os
+        def writable(folder):
+            try:
+                with open(os.path.join(folder, "x"), "w"):
+                    return True
+            except OSError:
+                return False
+        folders = ["/", "/etc", "/usr", "/dev", "/proc", "/tmp", "/dev/shm", "/job"]
+        print(json.dumps([folder for folder in folders if writable(folder)]))
+    """) == ["/tmp", "/dev/shm", "/job"]
+
+
 def test_honest_work_is_possible(ask):
     """The controls without which refusals would prove nothing."""
     assert ask("""

@@ -179,7 +179,17 @@ class _Preparation:
             words += ["--ro-bind", self._reachable(folder), str(folder)]
         for inside, outside in self._command.readable.items():
             words += ["--ro-bind", self._reachable(outside), inside]
-        return [*words, "--bind", self._reachable(self._command.work), "/job"]
+        # Last: what bubblewrap itself lays out for mount points would be writable otherwise, and bounded by nothing.
+        return [
+            *words,
+            "--bind",
+            self._reachable(self._command.work),
+            "/job",
+            "--remount-ro",
+            "/dev",
+            "--remount-ro",
+            "/",
+        ]
 
     def _reachable(self, path: Path) -> str:
         """Where the launcher will find `path` once it has given up the right to pass closed folders."""

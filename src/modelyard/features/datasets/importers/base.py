@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 
 
 class Work(NamedTuple):
-    """What a reader works with: an open DuckDB, a folder for files of its own, the most columns a table may have."""
+    """What a reader works with.
+
+    An open DuckDB, a folder for files of its own, the name that the file had, the most columns a table may have.
+    """
 
     connection: "duckdb.DuckDBPyConnection"
     folder: Path
+    filename: str
     columns_limit: int
 
 

@@ -78,7 +78,7 @@ def _import(path: Path, filename: str, out_folder: Path, columns_limit: int) -> 
         folder = Path(work_folder)
         importer = choose(path, filename)
         with connect(folder, [path]) as connection:
-            draft = importer.read(path, Work(connection, folder, columns_limit))
+            draft = importer.read(path, Work(connection, folder, filename, columns_limit))
             check_count(len(draft.columns), columns_limit)
             table = _write(connection, draft, folder / "table.parquet")
             profile = describe(connection, table)
