@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
@@ -31,6 +32,7 @@ def create_app(settings: Settings, *, platform: Platform | None = None) -> FastA
     app.state.platform = platform
     app.state.stopping = lambda: False
     app.state.tell = lambda test: tell_gateways(platform, test)
+    app.state.importing = CapacityLimiter(settings.jobs.at_once)
     app.state.passwords = Passwords(settings.auth.logins_at_once)
     errors.install(app)
     for router in routers():

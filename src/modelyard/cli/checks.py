@@ -24,7 +24,7 @@ import modelyard
 from modelyard.cli.output import duration, size
 from modelyard.cli.supervisor import lock
 from modelyard.cli.supervisor.services import listen
-from modelyard.core.errors import ModelyardError, NotFound
+from modelyard.core.errors import ModelyardError
 from modelyard.core.settings import GIB, Settings, unknown_variables_here
 
 MIGRATIONS = Path(modelyard.__file__).parent / "storage" / "db" / "migrations" / "versions"
@@ -170,9 +170,7 @@ def objects(settings: Settings) -> Finding:
     from modelyard.storage.objects.opened import open_store
 
     try:
-        open_store(url).info("doctor/is-there-anybody")
-    except NotFound:
-        return ok(f"{url} answers")
+        next(open_store(url).list("doctor"), None)
     except ModelyardError as error:
         return failed(f"{url}: {error.message}", "Check MODELYARD_OBJECTS_URL and, for S3, the AWS_ variables.")
     return ok(f"{url} answers")

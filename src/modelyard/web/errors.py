@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from modelyard.core import errors
 
@@ -45,6 +46,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return render(_from_http(request, error), request_id(request))
 
+    async def gone(request: Request, _: Exception) -> JSONResponse:
+        log.info("%s %s broke off: the client went away", request.method, request.url.path)
+        return render(errors.Malformed("The request broke off."), request_id(request))
+
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             full = errors.OutOfSpace("The disk is full. Free some space, then try again.", retry_after=30)
@@ -56,6 +61,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.ModelyardError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, unknown)
 
 

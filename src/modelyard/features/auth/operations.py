@@ -54,20 +54,32 @@ def set_up(session: Session, now: datetime) -> FirstLogin | None:
     return FirstLogin(username=ADMINISTRATOR, password=password, api_key=text)
 
 
-def log_in(session: Session, username: str, password: str, checker: passwords.Passwords) -> UserRow:
-    """The user whose name and password these are. Raises WrongLogin, TooManyLogins."""
-    user = queries.user_by_name(session, username)
+def find_login(session: Session, username: str) -> UserRow | None:
+    """Who might log in under this name: `verify` it outside the transaction, for that takes long."""
+    return queries.user_by_name(session, username)
+
+
+def find_self(session: Session, principal: Principal) -> UserRow | None:
+    """The caller's own row."""
+    return queries.user(session, principal.user)
+
+
+def verify(user: UserRow | None, password: str, checker: passwords.Passwords) -> UserRow:
+    """The user, once the password is that user's. Raises WrongLogin, TooManyLogins.
+
+    Takes as long for a user who is not there.
+    """
     if not checker.holds(password, user.password_hash if user else None) or user is None:
         raise WrongLogin("The user name or the password is wrong.")
     return user
 
 
-def change_password(session: Session, principal: Principal, old: str, new: str, checker: passwords.Passwords) -> None:
-    """Replace the caller's own password. Raises WrongLogin where the old one is wrong."""
+def set_password(session: Session, principal: Principal, password_hash: str) -> None:
+    """Keep the hash of the caller's new password."""
     user = queries.user(session, principal.user)
-    if user is None or not checker.holds(old, user.password_hash):
-        raise WrongLogin("The old password is wrong.")
-    user.password_hash = passwords.hashed(new)
+    if user is None:
+        raise NotFound("The calling user is no longer there.")
+    user.password_hash = password_hash
 
 
 def create_key(session: Session, principal: Principal, wanted: ApiKeyCreate, now: datetime) -> tuple[ApiKeyRow, str]:

@@ -7,7 +7,7 @@ from modelyard.core.paging import Page
 from modelyard.credentials import jwt
 from modelyard.features.auth import operations, schemas
 from modelyard.features.auth.dependencies import Public, Reader, Writer
-from modelyard.features.auth.passwords import Passwords
+from modelyard.features.auth.passwords import Passwords, hashed
 from modelyard.features.auth.tables import ApiKeyRow
 from modelyard.web.paging import PagingOf
 from modelyard.web.requests import StrictRoute
@@ -19,9 +19,9 @@ router = APIRouter(prefix="/api/v1", tags=["auth"], route_class=StrictRoute)
 @router.post("/auth/login", dependencies=[Public])
 def log_in(body: schemas.Login, request: Request, platform: PlatformOf) -> schemas.Token:
     """Log in with a user name and a password."""
-    # A transaction of its own that only reads: a password check takes long and must not hold the write lock.
     with platform.database.session(read_only=True) as session:
-        user = operations.log_in(session, body.username, body.password, _passwords(request))
+        found = operations.find_login(session, body.username)
+    user = operations.verify(found, body.password, _passwords(request))
     return _token(platform, user.id)
 
 
@@ -49,9 +49,16 @@ def me(caller: Reader, platform: PlatformOf) -> schemas.Me:
 
 
 @router.post("/auth/password", status_code=204)
-def change_password(body: schemas.PasswordChange, caller: Writer, session: DbSession, request: Request) -> None:
+def change_password(body: schemas.PasswordChange, caller: Writer, platform: PlatformOf, request: Request) -> None:
     """Replace the caller's own password."""
-    operations.change_password(session, caller, body.old, body.new, _passwords(request))
+    if caller.key is not None:
+        raise Forbidden("An API key cannot change a password. Log in with `POST /api/v1/auth/login`.")
+    with platform.database.session(read_only=True) as session:
+        found = operations.find_self(session, caller)
+    operations.verify(found, body.old, _passwords(request))
+    password_hash = hashed(body.new)
+    with platform.database.session() as session:
+        operations.set_password(session, caller, password_hash)
 
 
 @router.post("/api-keys", status_code=201)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from anyio import to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 
 from modelyard.core.errors import ModelyardError, OutOfSpace, TimedOut, TooLarge
 from modelyard.features.auth.operations import Principal
@@ -42,11 +42,12 @@ async def receive(
     purpose: Purpose,
     body: AsyncIterator[bytes],
     declared: int | None,
+    importing: CapacityLimiter,
 ) -> SampleRow:
     """Take in one file of a dataset.
 
-    `declared` is the size in bytes that the client announced. Raises TooLarge, OutOfSpace, and Invalid for a file that
-    is no table.
+    `declared` is the size in bytes that the client announced, `importing` bounds how many files are read at once.
+    Raises TooLarge, OutOfSpace, and Invalid for a file that is no table.
     """
     _check_room(platform, declared)
     sample = await to_thread.run_sync(_begin, platform, principal, key, filename, purpose)
@@ -56,11 +57,12 @@ async def receive(
         size = await platform.objects.put_stream(f"{folder}/original", incoming)
         if size == 0:
             raise EmptyFile(f"{filename} is empty. Choose a file with a header and at least one row.")
-        profile = await to_thread.run_sync(_import, platform, sample, folder)
+        profile = await to_thread.run_sync(_import, platform, sample, folder, limiter=importing)
         return await to_thread.run_sync(_complete, platform, sample.id, size, incoming.sha256, profile)
     except BaseException:
-        # Also when the client goes away: to_thread is shielded from nothing, but a plain call is never cancelled.
-        _discard(platform, sample.id, folder)
+        # Also when the client goes away and this request is cancelled.
+        with CancelScope(shield=True):
+            await to_thread.run_sync(_discard, platform, sample.id, folder)
         raise
 
 

@@ -76,7 +76,9 @@ async def upload(
     """Upload one file: its bytes are the request's body. Answers when the file is read, checked and profiled."""
     declared = request.headers.get("content-length", "")
     size = int(declared) if declared.isdigit() else None
-    row = await intake.receive(platform, caller, dataset, filename, purpose, request.stream(), size)
+    row = await intake.receive(
+        platform, caller, dataset, filename, purpose, request.stream(), size, request.app.state.importing
+    )
     return _sample(row)
 
 

@@ -95,9 +95,7 @@ def list_models(session: Session, principal: Principal, prefix: str | None, pagi
     """The models that the caller may see, newest first."""
     if prefix is not None:
         check(principal, "read", prefix=prefix)
-    found = queries.models(session, principal.organisation, prefix, paging)
-    visible = [row for row in found.rows if covers(principal.prefixes, row.prefix)]
-    return found._replace(rows=visible)
+    return queries.models(session, principal.organisation, prefix, principal.prefixes, paging)
 
 
 def versions(session: Session, model: ModelRow) -> Sequence[VersionRow]:

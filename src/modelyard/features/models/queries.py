@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.features.models.tables import HoldRow, ModelRow, PrefixRow, VersionRow
@@ -33,11 +33,16 @@ def model(session: Session, organisation: str, prefix: str, name: str) -> ModelR
     return session.scalars(select(ModelRow).where(*wanted)).first()
 
 
-def models(session: Session, organisation: str, prefix: str | None, paging: Paging) -> Rows:
-    """Models, of one prefix where one is given."""
+def models(
+    session: Session, organisation: str, prefix: str | None, visible: Sequence[str] | None, paging: Paging
+) -> Rows:
+    """Models, of one prefix where one is given, and of those below the `visible` ones only where these are given."""
     statement = select(ModelRow).where(ModelRow.organisation == organisation)
     if prefix is not None:
         statement = statement.where(ModelRow.prefix == prefix)
+    if visible is not None:
+        own = (or_(ModelRow.prefix == one, ModelRow.prefix.startswith(f"{one}/", autoescape=True)) for one in visible)
+        statement = statement.where(or_(false(), *own))
     return page(session, statement, ModelRow.id, paging)
 
 
