@@ -1,5 +1,6 @@
 """Bubblewrap: what a command finds inside, what its limits do, and that nothing remains."""
 
+import fcntl
 import itertools
 import os
 import secrets
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.waiting import wait_until
 from modelyard.core.errors import Unavailable
 from modelyard.protocol.processes import Limits
 from modelyard.sandbox.base import Command
 from modelyard.sandbox.bwrap import Bwrap
+from modelyard.sandbox.privileges import own_folder
 
 MIB = 1 << 20
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give jobs users of their own")
@@ -41,6 +44,16 @@ def await_gone(mark: str, seconds: float = 5.0) -> float:
         assert time.monotonic() - began < seconds, processes_with(mark)
         time.sleep(0.01)
     return time.monotonic() - began
+
+
+def is_free(uid: int) -> bool:
+    """Whether no job holds this user id."""
+    with (own_folder() / "uids" / str(uid)).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def own_zombies() -> set[int]:
@@ -269,7 +282,7 @@ DAEMONS = """
 
 @pytest.mark.parametrize("lives", ["1000", "0"])
 def test_the_end_takes_every_descendant_with_it(start, lives):
-    mark = secrets.token_hex(8)
+    mark, before = secrets.token_hex(8), own_zombies()
     one = start(DAEMONS, mark, lives)
     one.await_line()
     if lives == "1000":
@@ -279,7 +292,8 @@ def test_the_end_takes_every_descendant_with_it(start, lives):
         assert time.monotonic() - began < 2
     one.end()
     await_gone(mark)
-    assert not own_zombies()
+    # What other tests of this process left behind is not asked about.
+    assert own_zombies() <= before
     assert not list(Path("/sys/fs/cgroup").glob(f"**/modelyard-{os.getpid()}-*"))
 
 
@@ -326,9 +340,9 @@ def test_two_jobs_at_once_have_two_users_and_give_them_back(start, work):
     assert all(20000 <= uid < 30000 for uid in ids)
     for one in running:
         one.running.stop()
-    again = start("import os; print(os.getuid())")
-    again.end()
-    assert int(again.await_line()) in ids
+    for uid in ids:
+        # Another run on this machine may hold it for a moment.
+        wait_until(lambda uid=uid: is_free(uid), 10)
 
 
 @NEEDS_ROOT

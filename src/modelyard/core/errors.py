@@ -176,6 +176,7 @@ def tree(root: type[ModelyardError] = ModelyardError) -> Iterator[type[Modelyard
 
 def by_code(code: str, status: int) -> type[ModelyardError]:
     """The class for an answer's `code`; the family of its `status` where the code is unknown here."""
+    # Of classes that share a code, the one that defines it.
+    exact = {error.code: error for error in tree() if "code" in vars(error)}
     families = {family.status: family for family in reversed(list(tree())) if "status" in vars(family)}
-    exact = {error.code: error for error in tree()}
     return exact.get(code) or families.get(status) or (Broken if status >= 500 else Invalid)

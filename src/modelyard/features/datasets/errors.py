@@ -33,6 +33,9 @@ class UnreadableFile(Invalid):
 
     code = "import_failed"
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message, detail=failure.detail, fields=failure.fields)
-        self.code = failure.code  # type: ignore[misc]  # of the instance: what the importer said
+    @classmethod
+    def of(cls, failure: Failure) -> "UnreadableFile":
+        """The error for what an importer said."""
+        error = cls(failure.message, detail=failure.detail, fields=failure.fields)
+        error.code = failure.code  # type: ignore[misc]  # of the instance: what the importer said
+        return error

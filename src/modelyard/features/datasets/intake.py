@@ -153,7 +153,7 @@ def _run_importer(platform: Platform, work: Path) -> None:
         running.stop()
     failure = work / "failure.json"
     if failure.is_file() and not failure.is_symlink():
-        raise UnreadableFile(msgspec.json.decode(_read(failure), type=Failure))
+        raise UnreadableFile.of(msgspec.json.decode(_read(failure), type=Failure))
     if outcome is None:
         raise TimedOut("Reading the file took too long. Split it into smaller files.")
     if outcome.exit_code != 0:
@@ -164,11 +164,7 @@ def _why(reason: str, lines: list[str]) -> ModelyardError:
     if any("No space left on device" in line for line in lines[-20:]):
         return OutOfSpace("The disk is full. Free some space, then upload again.", retry_after=60)
     told = f"Reading the file {reason}" if reason else "The file could not be read"
-    return UnreadableFile(
-        Failure(
-            code=UnreadableFile.code, message=f"{told}. Check that it is a CSV, Parquet, JSON lines or Excel table."
-        )
-    )
+    return UnreadableFile(f"{told}. Check that it is a CSV, Parquet, JSON lines or Excel table.")
 
 
 def _read(path: Path) -> bytes:
