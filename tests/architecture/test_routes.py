@@ -12,6 +12,7 @@ from modelyard.core.settings import load
 OPEN_TO_EVERYBODY = {
     ("POST", "/api/v1/auth/login"),
     ("GET", "/api/v1/openapi.json"),
+    ("GET", "/"),
     ("GET", "/api/docs"),
     ("GET", "/internal/health"),
 }

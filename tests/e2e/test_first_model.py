@@ -300,3 +300,32 @@ def test_the_printed_first_login_works(platform):
     token = httpx.post(f"{platform.url}/api/v1/auth/login", json=body).json()["access_token"]
     me = httpx.get(f"{platform.url}/api/v1/auth/me", headers={"authorization": f"Bearer {token}"}).json()
     assert me["username"] == "admin"
+
+
+def test_two_versions_share_the_traffic_by_weight_and_replicas_come_and_go(user, survivors, titanic, passenger, fresh):
+    assert survivors == "/models/museum/titanic/"
+    name = fresh("shared")
+    user.dataset(name, titanic, target="survived")
+    for _ in range(2):
+        assert user.build(name, "predict who survived", f"museum/{name}")["state"] == "succeeded"
+    path, key = f"/models/museum/{name}/", f"{name}-traffic"
+    wrong = {"key": key, "models": [{"model": f"museum/{name}/v1", "weight": 80}]}
+    refused = user.post("/deployments", wrong)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "bad_traffic")
+    user.post("/deployments", {"key": key, "models": [{"model": f"museum/{name}/v1"}]})
+    added = user.post(f"/deployments/{key}/models", {"model": f"museum/{name}/v2", "weight": 25}).json()
+    assert [(item["version"], item["weight"]) for item in added["models"]] == [("v1", 75), ("v2", 25)]
+    wait_until(lambda: user.get(f"/deployments/{key}").json()["state"] == "ready", 30)
+    answered = [user.predict(path, passenger).json()["version"] for _ in range(300)]
+    assert 30 < answered.count("v2") < 130
+    assert user.predict(f"{path}v2/", passenger).json()["version"] == "v2"
+    user.post(f"/deployments/{key}/scale", {"replicas": 3})
+    wait_until(lambda: user.get(f"/deployments/{key}").json()["ready_replicas"] == 3, 30)
+    user.post(f"/deployments/{key}/scale", {"replicas": 1})
+    wait_until(lambda: len(user.get(f"/deployments/{key}").json()["processes"]) == 1, 30)
+    assert user.predict(path, passenger).status_code == 200
+    kinds = {event["kind"] for event in user.get(f"/deployments/{key}/events").json()["items"]}
+    assert {"revision", "replica", "scaled", "state"} <= kinds
+    assert user.get(f"/deployments/{key}/revisions").json()["total"] == 2
+    other = user.post("/deployments/publish", {"model": "museum/titanic", "key": key})
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "key_taken")

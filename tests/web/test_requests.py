@@ -95,6 +95,11 @@ def test_the_documentation_page_asks_nothing_of_the_outside(client):
     assert "/api/v1/datasets" in page
 
 
+def test_whoever_opens_the_address_alone_is_shown_something(client):
+    answer = client.get("/", follow_redirects=True, headers={"x-api-key": ""})
+    assert (answer.status_code, answer.url.path) == (200, "/api/docs")
+
+
 def test_a_login_opens_what_its_token_says_and_no_more(client, login):
     answer = client.post("/api/v1/auth/login", json={"username": login["username"], "password": login["password"]})
     token = answer.json()["access_token"]

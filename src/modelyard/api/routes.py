@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from modelyard.api.docs import page
 from modelyard.features.auth.dependencies import Public
@@ -15,6 +15,12 @@ router = APIRouter(include_in_schema=False)
 def health() -> dict[str, str]:
     """Answers once the schema is up to date and the stores are open."""
     return {"status": "ok"}
+
+
+@router.get("/", dependencies=[Public])
+def start() -> RedirectResponse:
+    """Where a browser that only knows the platform's address is sent."""
+    return RedirectResponse("/api/docs")
 
 
 @router.get("/api/v1/openapi.json", dependencies=[Public])
