@@ -77,6 +77,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes, description=modelyard.__doc__)
         _add_credentials(document)
+        _add_summaries(document)
         _add_errors(document)
         app.openapi_schema = document
     return app.openapi_schema
@@ -87,6 +88,14 @@ def _add_credentials(document: dict[str, Any]) -> None:
     schemes["key"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
     schemes["bearer"] = {"type": "http", "scheme": "bearer", "description": "A login's token or an API key."}
     document["security"] = [{"key": []}, {"bearer": []}]
+
+
+def _add_summaries(document: dict[str, Any]) -> None:
+    """A route is called what its docstring's first sentence says, not what its function is called."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            first, _, _ = operation.get("description", operation["summary"]).partition(". ")
+            operation["summary"] = first.partition("\n")[0].rstrip(".")
 
 
 def _add_errors(document: dict[str, Any]) -> None:
