@@ -1,7 +1,8 @@
 """The one permission function: who may do what. Pure, so that it can be read, tested and drawn."""
 
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from modelyard.core.errors import Forbidden, NotFound
 from modelyard.features.auth.schemas import Role
@@ -28,6 +29,10 @@ class Principal:
     key: str | None = None
     read_only: bool = False
     prefixes: tuple[str, ...] | None = None
+
+    def stamp(self, now: datetime) -> dict[str, Any]:
+        """What every row of this principal's making bears: the columns of `storage.db.base.Owned`."""
+        return {"organisation": self.organisation, "created_at": now, "created_by": self.user}
 
 
 def covers(prefixes: tuple[str, ...] | None, prefix: str) -> bool:

@@ -29,9 +29,7 @@ def create(session: Session, principal: Principal, wanted: DatasetCreate, now: d
     row = DatasetRow(
         id=ids.new("ds"),
         **wanted.model_dump(),
-        organisation=principal.organisation,
-        created_at=now,
-        created_by=principal.user,
+        **principal.stamp(now),
     )
     session.add(row)
     session.flush()
@@ -101,9 +99,7 @@ def begin_sample(
         sha256="",
         rows=0,
         profile={},
-        organisation=principal.organisation,
-        created_at=now,
-        created_by=principal.user,
+        **principal.stamp(now),
     )
     session.add(row)
     session.flush()
@@ -193,9 +189,7 @@ def release(session: Session, principal: Principal, key: str, note: str, now: da
         checksum=_checksum(manifest),
         rows=sum(row.rows for row in found),
         published_at=now,
-        organisation=principal.organisation,
-        created_at=now,
-        created_by=principal.user,
+        **principal.stamp(now),
     )
     session.add(made)
     session.flush()

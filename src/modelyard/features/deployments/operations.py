@@ -38,9 +38,7 @@ def create(session: Session, principal: Principal, wanted: DeploymentCreate, now
         state="pending",
         message="",
         failures=0,
-        organisation=principal.organisation,
-        created_at=now,
-        created_by=principal.user,
+        **principal.stamp(now),
     )
     session.add(row)
     session.flush()

@@ -28,7 +28,7 @@ def ensure_model(session: Session, principal: Principal, name: ModelName, now: d
     """The model of this name, made with its prefix where they are not there yet."""
     check(principal, "write", prefix=name.prefix)
     organisation = principal.organisation
-    owned = {"organisation": organisation, "created_at": now, "created_by": principal.user}
+    owned = principal.stamp(now)
     if queries.prefix(session, organisation, name.prefix) is None:
         session.add(PrefixRow(id=ids.new("pfx"), path=name.prefix, **owned))
         session.flush()

@@ -61,9 +61,7 @@ def enqueue(session: Session, principal: Principal, *, kind: str, title: str, pa
         phase="waiting",
         fraction=0.0,
         payload=payload,
-        organisation=principal.organisation,
-        created_at=db_now(session),
-        created_by=principal.user,
+        **principal.stamp(db_now(session)),
     )
     session.add(row)
     session.flush()

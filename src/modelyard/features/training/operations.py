@@ -49,9 +49,7 @@ def create_task(session: Session, principal: Principal, wanted: TaskCreate, now:
         release=release.id,
         target=target,
         model=name.path,
-        organisation=principal.organisation,
-        created_at=now,
-        created_by=principal.user,
+        **principal.stamp(now),
     )
     session.add(row)
     session.flush()
@@ -142,9 +140,7 @@ def start_run(
         model=name.path,
         intent=intent,
         plan=plan,
-        organisation=principal.organisation,
-        created_at=now,
-        created_by=principal.user,
+        **principal.stamp(now),
     )
     session.add(row)
     session.flush()
