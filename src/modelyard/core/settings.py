@@ -70,6 +70,7 @@ class Jobs(msgspec.Struct, frozen=True):
     """How jobs run."""
 
     at_once: Annotated[int, described("Jobs that run at the same time on this platform.")] = 2
+    per_user: Annotated[int, described("Jobs of one user that run at the same time.")] = 2
     lease_seconds: Annotated[float, described("How long a silent worker keeps its job, seconds.")] = 10.0
     attempts: Annotated[int, described("Starts before a job that keeps dying is failed.")] = 3
     seconds: Annotated[float, described("The longest a job may run, seconds.")] = 4 * 3600.0

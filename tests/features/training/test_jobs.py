@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 from datetime import timedelta
 
@@ -59,6 +60,17 @@ def test_no_more_jobs_run_than_may(database, enqueue):
     assert [start is not None for start in started] == [True, True, False]
 
 
+def test_a_user_who_has_enough_running_lets_the_next_one_go_first(database, administrator, enqueue):
+    settings = Jobs(at_once=10, per_user=1)
+    mine = [enqueue() for _ in range(2)]
+    other = dataclasses.replace(administrator, user="user_other")
+    with database.session() as session:
+        theirs = jobs.enqueue(session, other, kind="train", title="theirs", payload={}).id
+    with database.session() as session:
+        started = [jobs.start_next(session, settings) for _ in range(3)]
+    assert [start.job if start else None for start in started] == [mine[0], theirs, None]
+
+
 def test_a_waiting_job_knows_its_place(database, enqueue):
     enqueue()
     second = enqueue()
@@ -68,7 +80,7 @@ def test_a_waiting_job_knows_its_place(database, enqueue):
 
 def test_two_controllers_that_claim_at_once_never_get_the_same_job(database, enqueue):
     wanted = {enqueue() for _ in range(6)}
-    settings = Jobs(at_once=100)
+    settings = Jobs(at_once=100, per_user=100)
     got, barrier = [], threading.Barrier(3)
 
     def claim():

@@ -96,9 +96,11 @@ def stop(session: Session, principal: Principal, job_id: str) -> JobRow:
 def start_next(session: Session, settings: Jobs) -> Start | None:
     """Claim the next waiting job for a worker that the caller starts; None where none waits or as many run as may."""
     now = db_now(session)
-    if queries.running_count(session, now) >= settings.at_once:
+    running = queries.running_by_user(session, now)
+    if sum(running.values()) >= settings.at_once:
         return None
-    row = queries.next_queued(session, now)
+    at_their_limit = [user for user, count in running.items() if count >= settings.per_user]
+    row = queries.next_queued(session, now, not_of=at_their_limit)
     if row is None:
         return None
     row.state, row.token, row.attempts = "starting", row.token + 1, row.attempts + 1

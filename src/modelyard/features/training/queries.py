@@ -1,6 +1,6 @@
 """SQL over jobs, tasks and runs. Private to this feature."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -37,9 +37,11 @@ def place(session: Session, row: JobRow) -> int | None:
     return int(session.scalar(ahead) or 0) + 1
 
 
-def running_count(session: Session, now: datetime) -> int:
-    """Jobs that hold a living lease."""
-    return int(session.scalar(select(func.count()).where(JobRow.state.in_(HELD), JobRow.lease_until >= now)) or 0)
+def running_by_user(session: Session, now: datetime) -> dict[str, int]:
+    """How many jobs of each user hold a living lease."""
+    living = (JobRow.state.in_(HELD), JobRow.lease_until >= now)
+    query = select(JobRow.created_by, func.count()).where(*living).group_by(JobRow.created_by)
+    return {user: int(count) for user, count in session.execute(query)}
 
 
 def lapsed(session: Session, now: datetime) -> Sequence[JobRow]:
@@ -48,10 +50,11 @@ def lapsed(session: Session, now: datetime) -> Sequence[JobRow]:
     return session.scalars(query.with_for_update(skip_locked=True)).all()
 
 
-def next_queued(session: Session, now: datetime) -> JobRow | None:
-    """The oldest job that may start."""
+def next_queued(session: Session, now: datetime, *, not_of: Collection[str]) -> JobRow | None:
+    """The oldest job that may start and belongs to none of these users."""
     ready = or_(JobRow.not_before.is_(None), JobRow.not_before <= now)
-    query = select(JobRow).where(JobRow.state == "queued", ready).order_by(JobRow.id).limit(1)
+    wanted = (JobRow.state == "queued", ready, JobRow.created_by.not_in(not_of))
+    query = select(JobRow).where(*wanted).order_by(JobRow.id).limit(1)
     return session.scalars(query.with_for_update(skip_locked=True)).first()
 
 
