@@ -116,7 +116,8 @@ def known_errors() -> set[type[errors.ModelyardError]]:
     for module in pkgutil.walk_packages(modelyard.__path__, "modelyard."):
         if module.name.endswith(".errors") or _defines_an_error(module.name):
             importlib.import_module(module.name)
-    return {error for error in errors.tree() if error.__module__.startswith("modelyard.")}
+    # One without a code of its own is told by its parent's, or by the code that each instance is given.
+    return {error for error in errors.tree() if error.__module__.startswith("modelyard.") and "code" in vars(error)}
 
 
 def _defines_an_error(module: str) -> bool:
