@@ -309,8 +309,13 @@ def test_orphans_of_a_killed_controller_leave_no_zombies_and_their_exit_code_is_
     assert kernel.stat(pid).parent == up.process.pid
     os.kill(pid, signal.SIGTERM)
     wait(lambda: kernel.stat(pid) is None, up)
-    (replica,) = [process for process in up.runtime.list() if process.role == "replica"]
-    assert (replica.alive, replica.exit_code) == (False, 0)
+
+    def ended():
+        (replica,) = [process for process in up.runtime.list() if process.role == "replica"]
+        return (replica.alive, replica.exit_code) == (False, 0)
+
+    # It is taken leave of a moment before the record says how it ended.
+    wait(ended, up)
 
 
 def test_a_platform_that_does_not_come_up_ends_with_1_and_its_reason_and_leaves_nothing(start):
