@@ -8,9 +8,8 @@ import benchmarks
 
 
 def main() -> int:
-    there = sorted(
-        module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.name.startswith("_")
-    )
+    found = {module.name: module.ispkg for module in pkgutil.iter_modules(benchmarks.__path__)}
+    there = sorted(name for name in found if not name.startswith("_"))
     wanted = sys.argv[1:] or there
     del sys.argv[1:]  # what a benchmark itself may be told is told by `python -m benchmarks.<name>`
     unknown = sorted(set(wanted) - set(there))
@@ -19,7 +18,8 @@ def main() -> int:
         return 2
     for name in wanted:
         print(f"\n━━ {name} ━━", flush=True)
-        importlib.import_module(f"benchmarks.{name}.__main__" if found[name] else f"benchmarks.{name}").main()
+        module = f"benchmarks.{name}.__main__" if found[name] else f"benchmarks.{name}"
+        importlib.import_module(module).main()
     return 0
 
 
