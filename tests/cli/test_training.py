@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import pytest
@@ -69,6 +70,11 @@ def test_ctrl_c_leaves_the_job_alone(platform, command_line_model, modelyard, fr
     until = time.monotonic() + 60
     while modelyard("job", "show", job, "--json").json["state"] != "running":
         assert time.monotonic() < until
+    # Held, so that the job cannot end while the command is being interrupted.
+    held = [pid for pid in platform.pids("worker") if job in (Path("/proc") / str(pid) / "cmdline").read_text()]
+    assert held
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -76,6 +82,8 @@ def test_ctrl_c_leaves_the_job_alone(platform, command_line_model, modelyard, fr
     assert "Traceback" not in said
     assert modelyard("job", "show", job, "--json").json["state"] == "running"
     assert modelyard("job", "stop", job).code == 0
+    for pid in held:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_wrong_parameters_and_names_end_before_anything_runs(train, modelyard):
