@@ -21,6 +21,7 @@ import modelyard
 from modelyard.api.app import create_app
 from modelyard.cli.main import cli
 from modelyard.core import errors, settings
+from modelyard.features.auth.dependencies import permission_of
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code: `make fix` writes it anew. -->"
@@ -99,7 +100,7 @@ def rest_page() -> str:
         path = (route.path or "").replace(":path}", "}")
         for method in sorted(route.methods):
             summary = _first_line(route.description or route.summary)
-            lines.append(f"| `{method} {path}` | {permission(route) or ''} | {_cell(summary)} |")
+            lines.append(f"| `{method} {path}` | {permission_of(route.dependant) or ''} | {_cell(summary)} |")
     return _page(lines)
 
 
@@ -138,18 +139,6 @@ def routes(app: FastAPI) -> list[RouteContext]:
         if isinstance(route.original_route, APIRoute) and route.include_in_schema
     ]
     return sorted(shown, key=lambda route: (route.path, sorted(route.methods)))
-
-
-def permission(route: RouteContext) -> str | None:
-    """What a caller of `route` must be allowed to do; "public" for nothing, None where nobody said."""
-    waiting = list(route.dependant.dependencies)
-    while waiting:
-        dependency = waiting.pop()
-        found: str | None = getattr(dependency.call, "permission", None)
-        if found is not None:
-            return found
-        waiting += dependency.dependencies
-    return None
 
 
 def _commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:

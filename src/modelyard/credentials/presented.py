@@ -10,7 +10,7 @@ from modelyard.protocol.routing import Caller
 REGISTRY: Registry[Credential] = Registry(
     "modelyard.credentials",
     Credential,  # type: ignore[type-abstract]
-    exclude=frozenset({"internal", "presented"}),
+    exclude=frozenset({"internal", "presented", "scope"}),
 )
 
 

@@ -9,6 +9,7 @@ from itertools import accumulate
 from urllib.parse import quote, unquote_to_bytes
 
 from modelyard.core.errors import Malformed, NotFound, Unavailable
+from modelyard.credentials.scope import covers
 from modelyard.gateway.links import Link
 from modelyard.protocol.routing import Caller, ModelRoute, RoutingTable, VersionRoute
 
@@ -91,7 +92,7 @@ class Routes:
                 self._resolved.clear()
             self._resolved[target] = found
         model, pool = found
-        if not covers(caller, model.prefix):
+        if not covers(caller.prefixes, model.prefix):
             raise _unknown(read_target(target))
         if pool is None:
             selector = read_target(target).rpartition("/")[2]
@@ -122,13 +123,6 @@ def addresses(table: RoutingTable) -> frozenset[str]:
     return frozenset(
         target.address for model in table.models for version in model.versions for target in version.targets
     )
-
-
-def covers(caller: Caller, prefix: str) -> bool:
-    """Whether the caller may call models of `prefix`; a prefix covers those nested in it."""
-    if caller.prefixes is None or prefix in caller.prefixes:
-        return True
-    return any(prefix.startswith(f"{own}/") for own in caller.prefixes)
 
 
 def read_target(target: bytes) -> str:

@@ -1,7 +1,8 @@
 import pytest
 
 from modelyard.core.errors import Forbidden, NotFound
-from modelyard.features.auth.permissions import Principal, check, covers
+from modelyard.credentials.scope import covers
+from modelyard.features.auth.permissions import Principal, check
 
 
 def principal(role="editor", **changes):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 
 from modelyard.features.auth import operations
 from modelyard.features.auth.permissions import Action, Principal, check
@@ -45,6 +46,18 @@ def public() -> Callable[..., None]:
         return None
 
     return _marked(everybody, "public")
+
+
+def permission_of(dependant: Dependant) -> str | None:
+    """What a route asks its caller to be allowed to do; "public" for nothing, None where none of its parts says."""
+    waiting = list(dependant.dependencies)
+    while waiting:
+        dependency = waiting.pop()
+        found: str | None = getattr(dependency.call, "permission", None)
+        if found is not None:
+            return found
+        waiting += dependency.dependencies
+    return None
 
 
 def _marked(dependency: Callable[..., Any], permission: str) -> Callable[..., Any]:

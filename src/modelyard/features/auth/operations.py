@@ -14,13 +14,13 @@ from modelyard.credentials import api_key
 from modelyard.credentials.presented import Presented
 from modelyard.features.auth import passwords, queries
 from modelyard.features.auth.errors import WrongLogin
-from modelyard.features.auth.permissions import Principal, check, covers
+from modelyard.features.auth.permissions import Principal, check
 from modelyard.features.auth.schemas import ApiKeyCreate
 from modelyard.features.auth.tables import ApiKeyRow, OrganisationRow, UserRow
 from modelyard.protocol.routing import Caller
 from modelyard.storage.db.paging import Paging, Rows
 
-__all__ = ["Principal", "check", "covers"]
+__all__ = ["Principal", "check"]
 
 log = logging.getLogger("modelyard.auth")
 ADMINISTRATOR = "admin"

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from modelyard.core.errors import Forbidden, NotFound
+from modelyard.credentials.scope import covers
 from modelyard.features.auth.schemas import Role
 
 Action = Literal["read", "predict", "write", "manage"]
@@ -33,11 +34,6 @@ class Principal:
     def stamp(self, now: datetime) -> dict[str, Any]:
         """What every row of this principal's making bears: the columns of `storage.db.base.Owned`."""
         return {"organisation": self.organisation, "created_at": now, "created_by": self.user}
-
-
-def covers(prefixes: tuple[str, ...] | None, prefix: str) -> bool:
-    """Whether a narrowed credential reaches `prefix`: it names it or a namespace above it."""
-    return prefixes is None or any(prefix == own or prefix.startswith(f"{own}/") for own in prefixes)
 
 
 def check(principal: Principal, action: Action, *, prefix: str | None = None) -> None:

@@ -13,9 +13,3 @@ class BadTraffic(Invalid):
     """The weights of a model's versions do not make 100."""
 
     code = "bad_traffic"
-
-
-class NotServable(Invalid):
-    """No format here can serve this version."""
-
-    code = "not_servable"

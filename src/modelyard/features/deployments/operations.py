@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from modelyard.core import ids
 from modelyard.core.errors import NotFound
-from modelyard.features.auth.operations import Principal, check, covers
+from modelyard.credentials.scope import covers
+from modelyard.features.auth.operations import Principal, check
 from modelyard.features.deployments import queries
 from modelyard.features.deployments.environments import limits_of
 from modelyard.features.deployments.errors import BadTraffic, KeyTaken
@@ -188,9 +189,7 @@ def _revise(
         number=row.revision,
         versions=versions,
         note=reason,
-        organisation=row.organisation,
-        created_at=now,
-        created_by=principal.user,
+        **principal.stamp(now),
     )
     session.add(made)
     models.hold(session, _holder(row), [entry["version"] for entry in versions])

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from modelyard.core import ids
 from modelyard.core.errors import InUse, NotFound
-from modelyard.features.auth.operations import Principal, check, covers
+from modelyard.credentials.scope import covers
+from modelyard.features.auth.operations import Principal, check
 from modelyard.features.models import queries
 from modelyard.features.models.schemas import ModelName, Stage, parse
 from modelyard.features.models.tables import HoldRow, ModelRow, PrefixRow, VersionRow
@@ -117,12 +118,6 @@ def get_version(session: Session, principal: Principal, name: ModelName) -> Foun
 def versions_by_id(session: Session, version_ids: Sequence[str]) -> dict[str, Found]:
     """Versions with their models, by id; for those that keep ids of versions."""
     return {version.id: Found(version, model) for version, model in queries.versions_by_id(session, version_ids)}
-
-
-def version_of_job(session: Session, job_id: str) -> Found | None:
-    """The version that a job made."""
-    row = queries.version_of_job(session, job_id)
-    return versions_by_id(session, [row.id])[row.id] if row else None
 
 
 def delete_version(session: Session, principal: Principal, name: ModelName) -> str:

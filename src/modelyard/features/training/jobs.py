@@ -134,11 +134,6 @@ def expire(session: Session, job_id: str, token: int) -> None:
         row.lease_until = db_now(session) - timedelta(seconds=1)
 
 
-def held(session: Session) -> list[tuple[str, int]]:
-    """(job, token) of every job that somebody works on."""
-    return [(row.id, row.token) for row in queries.held(session)]
-
-
 def claim(session: Session, job_id: str, token: int, settings: Jobs) -> JobSpec:
     """A worker's first word: its job is running now. Raises Fenced."""
     row = _fenced(session, job_id, token)

@@ -71,11 +71,6 @@ def any_waiting(session: Session, now: datetime) -> bool:
     return session.scalar(select(JobRow.id).where(JobRow.state == "queued", ready).limit(1)) is not None
 
 
-def held(session: Session) -> Sequence[JobRow]:
-    """Jobs that somebody works on."""
-    return session.scalars(select(JobRow).where(JobRow.state.in_(HELD))).all()
-
-
 def renew(session: Session, job_id: str, token: int, until: datetime) -> bool:
     """Prolong a lease; False where somebody else has it."""
     fence = and_(JobRow.id == job_id, JobRow.token == token, JobRow.state.in_(HELD))
