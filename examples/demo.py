@@ -48,6 +48,9 @@ class Steps:
 
 def main() -> int:
     arguments = parse()
+    # Both end it in order, also where it was started in the background, which ignores Ctrl-C otherwise.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     steps = Steps()
     with steps.step("Start the platform"):
         platform = start(arguments)
