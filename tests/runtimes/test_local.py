@@ -22,7 +22,8 @@ from modelyard.runtimes.opened import open_runtime
 
 ORPHANS = """
 ignore = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-stay = "; print(os.getpid(), flush=True); time.sleep(600)"
+# One write each: print would write the end of the line apart, and two lines could run into one.
+stay = "; os.write(1, b'%d\\\\n' % os.getpid()); time.sleep(600)"
 away = "os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0)"
 for how in ("pass", "os.setsid()", away):
     subprocess.Popen([sys.executable, "-c", ignore + how + stay])

@@ -286,7 +286,7 @@ def test_the_end_takes_every_descendant_with_it(start, lives):
     one = start(DAEMONS, mark, lives)
     one.await_line()
     if lives == "1000":
-        assert len(processes_with(mark)) >= 4
+        wait_until(lambda: len(processes_with(mark)) >= 4, 10)
         began = time.monotonic()
         one.running.stop()
         assert time.monotonic() - began < 2
@@ -324,7 +324,7 @@ def test_when_the_platform_is_killed_everything_inside_dies(tmp_path, work):
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout is not None
         assert supervisor.stdout.readline() == "ready\n"
-        assert len(processes_with(mark)) >= 5
+        wait_until(lambda: len(processes_with(mark)) >= 5, 10)
         supervisor.kill()
         supervisor.wait()
         assert await_gone(mark) < 2
