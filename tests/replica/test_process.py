@@ -79,7 +79,12 @@ def test_it_says_what_it_holds_and_answers(settings: Settings, start_replica: Ca
     connection = Hop(replica.socket)
     ready = connection.next()
     assert ready.kind == Kind.READY
-    assert json.loads(ready.body) == {"0": "sales/churn/v1", "7": "sales/churn/v2"}
+    held = json.loads(ready.body)
+    assert {slot: told["label"] for slot, told in held.items()} == {
+        "0": "sales/churn/v1",
+        "7": "sales/churn/v2",
+    }
+    assert all(1 < told["micros"] < 1e6 for told in held.values())
     connection.add(41)
     connection.add(42, slot=7)
     connection.flush()

@@ -12,6 +12,7 @@ from modelyard.core.errors import Broken, TimedOut, Unavailable
 from modelyard.gateway.exchange import Exchange
 from modelyard.protocol.frames import Kind
 from modelyard.protocol.framing import Frame, Incoming, Outgoing
+from modelyard.protocol.processes import Holding
 
 log = logging.getLogger("modelyard.gateway")
 
@@ -21,7 +22,7 @@ LONGEST_PAUSE = 1.0
 READY_SECONDS = 5.0
 PING_SECONDS = 5.0
 SILENT_SECONDS = 30.0
-_labels = msgspec.json.Decoder(dict[int, str])
+_holdings = msgspec.json.Decoder(dict[int, Holding])
 
 
 class Link(asyncio.Protocol):
@@ -123,7 +124,7 @@ class Link(asyncio.Protocol):
 
     def _told(self, frame: Frame) -> None:
         if frame.kind == Kind.READY:
-            self.labels = _labels.decode(frame.body)
+            self.labels = {slot: held.label for slot, held in _holdings.decode(frame.body).items()}
             self.ready = not self._retired
             self.known.set()
             self._on_ready()

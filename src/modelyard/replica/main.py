@@ -14,11 +14,11 @@ from modelyard.core.errors import ModelyardError
 from modelyard.core.lifeline import Lifeline
 from modelyard.core.settings import Settings, from_environment
 from modelyard.protocol.jobs import Failure
-from modelyard.protocol.processes import ReplicaSpec
-from modelyard.replica.batching import Batcher
-from modelyard.replica.folders import fetch
-from modelyard.replica.held import Held, load
+from modelyard.protocol.processes import Holding, ReplicaSpec
 from modelyard.replica.server import Server
+from modelyard.serving.batching import Batcher
+from modelyard.serving.folders import fetch
+from modelyard.serving.held import Held, load
 from modelyard.storage.objects.opened import open_store
 
 log = logging.getLogger("modelyard.replica")
@@ -55,8 +55,8 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     batcher = Batcher(held, max_batch=spec.max_batch, paces=paces)
-    labels = {version.slot: version.label for version in spec.versions}
-    server = Server(batcher, labels=labels, largest_body=settings.limits.body)
+    holdings = {version.slot: Holding(version.label, paces.get(version.slot, 0.0) * 1e6) for version in spec.versions}
+    server = Server(batcher, holdings=holdings, largest_body=settings.limits.body)
     await server.listen(spec.address)
     log.info("Replica %s listens on %s", spec.id, spec.address)
     on_ready()

@@ -16,19 +16,20 @@ import msgspec
 from modelyard.core.errors import Broken, Invalid
 from modelyard.protocol.frames import Kind
 from modelyard.protocol.framing import Frame, Incoming, Outgoing
-from modelyard.replica.batching import Batcher, Call
-from modelyard.replica.held import Answer, Request
+from modelyard.protocol.processes import Holding
+from modelyard.serving.batching import Batcher, Call
+from modelyard.serving.held import Answer, Request
 
 WRITE_BUFFER = 1 << 20
 DRAIN_STEP = 0.005
 
 
 class Server:
-    """Everything that one replica serves. `labels` says which version is at which slot; gateways hold it to that."""
+    """Everything that one replica serves. `holdings` says what is at which slot; gateways hold it to that."""
 
-    def __init__(self, batcher: Batcher, *, labels: Mapping[int, str], largest_body: int) -> None:
+    def __init__(self, batcher: Batcher, *, holdings: Mapping[int, Holding], largest_body: int) -> None:
         self.batcher = batcher
-        self.ready = msgspec.json.encode({str(slot): label for slot, label in labels.items()})
+        self.ready = msgspec.json.encode({str(slot): holding for slot, holding in holdings.items()})
         self.largest_body = largest_body
         self.connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None

@@ -246,6 +246,7 @@ def _new_replica(
             revision=deployment.revision,
             state="starting",
             address=address,
+            micros={},
             message="",
             since=now,
             started_at=now,

@@ -34,6 +34,8 @@ def create(session: Session, principal: Principal, wanted: DeploymentCreate, now
         key=wanted.key,
         environment=wanted.environment,
         replicas=wanted.replicas,
+        lane="auto",
+        autoscale=None,
         wanted="running",
         revision=0,
         state="pending",
@@ -187,7 +189,9 @@ def _revise(
         id=ids.new("rev"),
         deployment=row.id,
         number=row.revision,
+        content=row.revision,
         versions=versions,
+        traffic={},
         note=reason,
         **principal.stamp(now),
     )

@@ -5,6 +5,7 @@ readers and both want to write would otherwise end in "database is locked".
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from modelyard.core.errors import ModelyardError, OutOfSpace, Unavailable
 
 READ_ONLY = "modelyard_read_only"
 BUSY_SECONDS = 15
+BUSY_STEP = 0.01
 
 
 class Database:
@@ -92,9 +94,25 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own transaction handling is switched off: BEGIN is ours to choose.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", f"busy_timeout={BUSY_SECONDS * 1000}"):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    _switch_to_wal(cursor)
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """Of several that open a new file at once one switches; the others are told "locked" without being let wait."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(BUSY_STEP)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

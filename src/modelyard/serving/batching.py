@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from modelyard.core.errors import NotFound, TimedOut
-from modelyard.replica.held import Answer, Held, Request, refusal
+from modelyard.serving.held import Answer, Held, Request, refusal
 
 SLOW_SECONDS = 0.002
 LARGE_BYTES = 256 * 1024
