@@ -8,9 +8,11 @@ import sys
 import pytest
 
 from fixtures.platform import DATA
+from fixtures.waiting import wait_until
 from modelyard.cli.deployments import flattened, rows_of
 from modelyard.core.errors import Invalid
 from modelyard.sdk import profile
+from modelyard.sdk.client import Client
 
 
 @pytest.fixture
@@ -92,6 +94,118 @@ def test_a_deployment_s_life(modelyard, command_line_model, fresh):
     assert {"scaled", "stopping", "starting"} <= set(kinds)
     assert modelyard("deployment", "delete", key, "--yes").code == 0
     assert modelyard("deployment", "show", key).code == 3
+
+
+@pytest.fixture(scope="module")
+def two_versions(platform, command_line_model):
+    """A model with two versions."""
+    model = f"{command_line_model.rpartition('/')[0]}/ship"
+    with Client(platform.url, platform.key) as client:
+        for _ in range(2):
+            client.train("command-titanic", "tabular-classification/linear", model, target="survived").wait()
+    return model
+
+
+@pytest.fixture
+def place(modelyard, two_versions, fresh):
+    """A deployment with all of the traffic on the first of two versions."""
+    key = fresh("place")
+    modelyard("deployment", "create", key, "--lane", "isolated")
+    modelyard("deployment", "add", key, f"{two_versions}/v1")
+    assert modelyard("deployment", "add", key, f"{two_versions}/v2", "--weight", "0").code == 0
+    yield key
+    modelyard("deployment", "delete", key, "--yes")
+
+
+def shares(modelyard, place):
+    return {held["version"]: held["weight"] for held in modelyard("deployment", "show", place, "--json").json["models"]}
+
+
+def test_traffic_is_shared_out_by_weights_and_rules(modelyard, place, two_versions):
+    ran = modelyard(
+        "deployment", "traffic", place, two_versions, "--weight", "v1=100", "--header", "X-Tier=beta:v2",
+        "--sticky", "x-user", "--shadow", "v2=50",
+    )  # fmt: skip
+    assert [line.split() for line in ran.out.splitlines()] == [
+        ["x-tier:", "beta", "v2"],
+        ["sticky", "by", "x-user"],
+        ["shadow", "v2", "50", "%"],
+        ["v1", "100", "%"],
+        ["v2", "0", "%"],
+    ]
+    assert modelyard("deployment", "traffic", place, two_versions).out == ran.out
+    shown = modelyard("deployment", "show", place).out
+    assert f"{two_versions}\tx-tier: beta\tv2" in shown
+    assert "isolated" in shown
+    cleared = modelyard(
+        "deployment", "traffic", place, two_versions, "--clear", "--weight", "v1=30", "--weight", "v2=70"
+    )
+    assert (cleared.code, shares(modelyard, place)) == (0, {"v1": 30, "v2": 70})
+    assert modelyard("deployment", "show", place, "--json").json["traffic"] == []
+
+
+def test_what_cannot_be_traffic_is_refused_with_its_place(modelyard, place, two_versions):
+    for wrong in (["--weight", "v1"], ["--weight", "v1=-5"], ["--header", "x-tier=beta"], ["--header", "=b:v1"]):
+        assert modelyard("deployment", "traffic", place, two_versions, *wrong).code == 2
+    twice = ["--weight", "v1=50", "--weight", "v1=50"]
+    assert modelyard("deployment", "traffic", place, two_versions, *twice).code == 2
+    assert modelyard("deployment", "traffic", place, two_versions, "--weight", "v9=100").code == 5
+    assert modelyard("deployment", "traffic", place, "command/none").code == 3
+    ran = modelyard("deployment", "traffic", place, two_versions, "--header", "authorization=x:v1")
+    assert ran.code == 1
+    assert "headers.0.header" in ran.err
+
+
+def test_a_canary_is_started_shown_and_ended(modelyard, place, two_versions):
+    ran = modelyard("deployment", "canary", place, f"{two_versions}/v2", "--steps", "5, 25%,50", "--every", "1h")
+    assert ran.out.startswith(f"{two_versions}/v2 gets 5 % of the traffic")
+    assert shares(modelyard, place) == {"v1": 95, "v2": 5}
+    assert f"{two_versions}\tv2\trunning\t5 %\t5, 25, 50" in modelyard("deployment", "show", place).out
+    refused = modelyard("deployment", "traffic", place, two_versions, "--weight", "v1=100")
+    assert refused.code == 5
+    assert f"modelyard deployment canary-end {place} {two_versions}" in refused.err
+    assert modelyard("deployment", "canary-end", place, two_versions).code == 2
+    assert modelyard("deployment", "canary-end", place, two_versions, "--cancel").out.endswith("is cancelled.\n")
+    assert shares(modelyard, place) == {"v1": 100, "v2": 0}
+    assert modelyard("deployment", "canary-end", place, two_versions, "--promote").code == 3
+    assert modelyard("deployment", "canary", place, f"{two_versions}/v2", "--steps", "half").code == 2
+
+
+def test_who_waits_for_a_canary_is_told_that_it_was_given_up(modelyard, place, two_versions, platform):
+    """The other side of `--wait`, which goes on until somebody ends the canary."""
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "modelyard.cli", "deployment", "canary", place, f"{two_versions}/v2", "--wait"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: modelyard("deployment", "canary-end", place, two_versions, "--cancel").code == 0, 60)
+    _, err = waiting.communicate(timeout=30)
+    assert (waiting.returncode, "was cancelled" in err) == (1, True)
+
+
+def test_back_to_an_earlier_revision_and_all_anew(modelyard, place, two_versions):
+    assert (
+        modelyard("deployment", "remove", place, f"{two_versions}/v2").out
+        == f"{place} holds {two_versions}/v2 no longer.\n"
+    )
+    assert modelyard("deployment", "remove", place, f"{two_versions}/v2").code == 5
+    assert f"{two_versions}/v2 0 %" in modelyard("deployment", "rollback", place).out
+    notes = [row[2] for row in modelyard("deployment", "revisions", place).rows[1:]]
+    assert notes[:2] == ["rolled back to revision 3", f"removed {two_versions}/v2"]
+    assert modelyard("deployment", "rollback", place, "--to", "2", "--json").json["models"][0]["weight"] == 100
+    assert modelyard("deployment", "rollback", place, "--to", "99").code == 3
+    assert modelyard("deployment", "recreate", place, "--json").json["revision"] == 7
+
+
+def test_the_number_of_replicas_may_follow_the_load(modelyard, place):
+    ran = modelyard("deployment", "autoscale", place, "--min", "1", "--max", "4", "--target", "8", "--idle", "5m")
+    assert "1 to 4 replicas, 8 requests in flight at each, 1 after 5 min 00 s without a request" in ran.out
+    assert "1 to 4 replicas" in modelyard("deployment", "show", place).out
+    assert modelyard("deployment", "scale", place, "2").code == 5
+    assert modelyard("deployment", "autoscale", place, "--min", "5", "--max", "4").code == 1
+    assert modelyard("deployment", "autoscale", place).code == 2
+    assert modelyard("deployment", "autoscale", place, "--off", "--max", "4").code == 2
+    assert modelyard("deployment", "autoscale", place, "--off", "--json").json["autoscale"] is None
+    assert modelyard("deployment", "lane", place, "auto", "--json").json["lane"] == "auto"
 
 
 def test_a_key_can_be_narrowed_out_of_sight(modelyard, command_line_model, eventually, example):

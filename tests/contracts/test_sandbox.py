@@ -26,9 +26,8 @@ def begin(name, tmp_path):
 
     def run(program: str, lines: list | None = None, **options):
         heard = lines if lines is not None else []
-        command = Command(
-            argv=[sys.executable, "-c", program], work=tmp_path, **{"limits": Limits(processes=500), **options}
-        )
+        options = {"limits": Limits(processes=500), "work": tmp_path, **options}
+        command = Command(argv=[sys.executable, "-c", program], **options)
         one = SANDBOXES.get(name)().start(command, on_line=lambda *line: heard.append(line))
         running.append(one)
         return one
@@ -59,6 +58,14 @@ def test_lines_of_both_streams_and_the_exit_code_come_back(begin):
 def test_the_working_folder_is_the_current_one_and_home(begin, tmp_path):
     begin("import os; open('made', 'w').write(str(os.getcwd() == os.environ['HOME']))").wait(30)
     assert (tmp_path / "made").read_text() == "True"
+
+
+def test_without_a_working_folder_it_gets_an_empty_one_that_is_gone_afterwards(begin):
+    lines: list[tuple[str, str]] = []
+    program = "import os; open('made', 'w').write('x'); print(os.listdir('.'), os.getcwd() == os.environ['HOME'])"
+    for _ in range(2):
+        assert begin(program, lines, work=None).wait(30).exit_code == 0
+    assert lines == [("out", "['made'] True")] * 2
 
 
 def test_nothing_of_the_platforms_environment_is_seen(begin, monkeypatch):

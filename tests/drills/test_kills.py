@@ -2,55 +2,17 @@
 
 import os
 import signal
-import threading
 import time
 
 import httpx
 import pytest
 
+from fixtures.load import Load
 from fixtures.platform import processes_of
 from fixtures.user import User
 from fixtures.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-
-
-class Load:
-    """Somebody who calls a model all the time, and counts what was answered."""
-
-    def __init__(self, platform, path, instance):
-        self._platform, self._path, self._body = platform, path, {"instances": [instance]}
-        self._over = threading.Event()
-        self.answers: list[int] = []
-        self.wrong: list[str] = []
-        self.broken: list[float] = []
-        self._threads = [threading.Thread(target=self._call) for _ in range(4)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for(self, more):
-        wanted = len(self.answers) + more
-        wait_until(lambda: len(self.answers) >= wanted, 30, what=f"{more} more answers")
-
-    def _call(self):
-        with self._platform.http() as http:
-            while not self._over.is_set():
-                try:
-                    answer = http.post(self._path, json=self._body)
-                except httpx.TransportError:
-                    self.broken.append(time.monotonic())
-                    continue
-                self.answers.append(answer.status_code)
-                if answer.status_code == 200 and len(answer.json()["predictions"]) != 1:
-                    self.wrong.append(answer.text)
 
 
 @pytest.fixture

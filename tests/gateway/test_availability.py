@@ -21,6 +21,7 @@ from fixtures.waiting import wait_until
 from modelyard.core.settings import Replicas
 from modelyard.gateway import predictions as module
 from modelyard.gateway.exchange import Exchange
+from modelyard.gateway.gateway import Gateway
 
 BODY = json.dumps({"instances": [ROW]}).encode()
 
@@ -235,7 +236,7 @@ def test_a_replica_that_hangs_is_answered_for_with_504(stage: Any, monkeypatch: 
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
 
     async def scene() -> tuple[int, bytes]:
-        predictions = module.Predictions(stage.settings, b"0" * 64, dice=random.Random(0))
+        predictions = Gateway(stage.settings, b"0" * 64, dice=random.Random(0)).predictions
         await predictions.swap(table(1, route(version, replica)))
         answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
 

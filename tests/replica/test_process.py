@@ -5,72 +5,24 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from fixtures.replicas import Hop, hop
 from fixtures.serving import ROW, is_answer, publish
 from fixtures.waiting import wait_until
 from modelyard.core.lifeline import Lifeline
 from modelyard.core.settings import Settings
 from modelyard.protocol.frames import Content, Kind, exchange
-from modelyard.protocol.framing import Frame, Incoming, Outgoing
 from modelyard.replica.main import main
-
-JSON = exchange(Content.JSON, Content.JSON)
-BODY = json.dumps({"instances": [ROW]}).encode()
-
-
-class Hop:
-    """A gateway's end of a connection, by hand."""
-
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
-        self.socket.connect(str(path))
-        self.incoming, self.outgoing = Incoming(1 << 30), Outgoing()
-        self.frames: list[Frame] = []
-
-    def add(self, number: int, body: bytes = BODY, *, slot: int = 0, content: int = JSON, deadline: int = 0) -> None:
-        self.outgoing.add(number, Kind.REQUEST, content, slot, deadline, body)
-
-    def flush(self) -> None:
-        self.socket.sendall(self.outgoing.take())
-
-    def next(self) -> Frame:
-        while not self.frames:
-            data = self.socket.recv(1 << 20)
-            assert data, "the replica closed the connection"
-            self.frames += self.incoming.feed(data)
-        return self.frames.pop(0)
-
-    def replies(self, count: int) -> dict[int, Frame]:
-        found: dict[int, Frame] = {}
-        while len(found) < count:
-            frame = self.next()
-            if frame.kind == Kind.REPLY:
-                assert frame.id not in found
-                found[frame.id] = frame
-        return found
-
-    def closed(self) -> bool:
-        return self.socket.recv(1) == b""
-
-
-@contextmanager
-def hop(replica: Any) -> Iterator[Hop]:
-    connection = Hop(replica.socket)
-    try:
-        assert connection.next().kind == Kind.READY
-        yield connection
-    finally:
-        connection.socket.close()
 
 
 def test_it_says_what_it_holds_and_answers(settings: Settings, start_replica: Callable[..., Any]) -> None:
@@ -294,3 +246,11 @@ def test_an_address_that_cannot_be_listened_on_is_refused(
     finally:
         environment.undo()
     assert "unix:PATH" in json.loads((settings.run_folder / "other.spec.failure").read_bytes())["message"]
+
+
+def test_a_replica_of_data_alone_loads_nothing_that_only_code_needs() -> None:
+    program = "import modelyard.replica.main, sys; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.split())
+    assert not {name for name in loaded if name.startswith("modelyard.sandbox")}
+    assert not loaded & {"modelyard.replica.pool", "lightgbm", "sklearn", "scipy", "pandas", "onnx", "sqlalchemy"}

@@ -258,6 +258,21 @@ def test_a_file_above_the_limit_is_refused_and_named(start):
     assert (outcome.limit, outcome.reason) == ("disk", "wrote a file of more than 4 MiB"), (outcome, one.lines)
 
 
+def test_a_folder_in_memory_is_bounded(start):
+    one = start(
+        """
+        with open("big", "wb") as file:
+            while True:
+                file.write(bytes(1 << 20))
+        """,
+        work=None,
+        limits=Limits(processes=64, seconds=60),
+    )
+    outcome = one.end()
+    assert outcome.exit_code == 1
+    assert any("No space left on device" in line for _, line in one.lines), one.lines
+
+
 def test_a_command_that_takes_too_long_is_ended(start):
     mark = secrets.token_hex(8)
     outcome = start("import time; time.sleep(1000)", mark, limits=Limits(seconds=0.5)).end()
@@ -295,6 +310,14 @@ def test_the_end_takes_every_descendant_with_it(start, lives):
     # What other tests of this process left behind is not asked about.
     assert own_zombies() <= before
     assert not list(Path("/sys/fs/cgroup").glob(f"**/modelyard-{os.getpid()}-*"))
+
+
+def test_an_end_is_noticed_where_the_kernel_does_not_tell_it(start, monkeypatch):
+    def not_there(_: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", not_there)
+    assert start("import time; time.sleep(0.3); raise SystemExit(4)").end().exit_code == 4
 
 
 def test_stop_may_be_called_again_and_after_the_end(start):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelyard.cli import canaries, traffic
 from modelyard.cli.connect import confirmed, connect
 from modelyard.cli.output import Column, json_option, show, show_fields, show_json, show_table
 from modelyard.core.errors import Invalid
@@ -30,20 +31,30 @@ replicas_option = click.option(
 )
 
 
+lane_option = click.option(
+    "--lane", type=traffic.LANES, help="Whether gateways may hold quick ONNX versions themselves.  [default: auto]"
+)
+
+
 @click.group("deployment")
 def deployment() -> None:
     """Decide which versions run, where, and how many."""
+
+
+for command in (*traffic.COMMANDS, *canaries.COMMANDS):
+    deployment.add_command(command)
 
 
 @deployment.command("create")
 @click.argument("key")
 @environment_option
 @replicas_option
+@lane_option
 @json_option
-def create(key: str, environment: str, replicas: int, as_json: bool) -> None:
+def create(key: str, environment: str, replicas: int, lane: Any, as_json: bool) -> None:
     """Make an empty deployment."""
-    made = connect().deployments.create(key, environment=environment, replicas=replicas)
-    _say(made, f"{key} is there. Next: modelyard deployment add {key} PREFIX/NAME/vN", as_json=as_json)
+    made = connect().deployments.create(key, environment=environment, replicas=replicas, lane=lane or "auto")
+    traffic.say(made, f"{key} is there. Next: modelyard deployment add {key} PREFIX/NAME/vN", as_json=as_json)
 
 
 @deployment.command("add")
@@ -55,7 +66,7 @@ def add(key: str, version: str, weight: int, as_json: bool) -> None:
     """Let a deployment hold one more version; the model's others share what --weight leaves."""
     found = connect().deployments.add(key, version, weight=weight)
     shares = ", ".join(f"{held.model}/{held.version} {held.weight} %" for held in found.models)
-    _say(found, f"{key} is to hold {shares}.", as_json=as_json)
+    traffic.say(found, f"{key} is to hold {shares}.", as_json=as_json)
 
 
 @deployment.command("scale")
@@ -64,7 +75,7 @@ def add(key: str, version: str, weight: int, as_json: bool) -> None:
 @json_option
 def scale(key: str, replicas: int, as_json: bool) -> None:
     """Change the number of replicas."""
-    _say(connect().deployments.scale(key, replicas), f"{key} is to have {replicas} replicas.", as_json=as_json)
+    traffic.say(connect().deployments.scale(key, replicas), f"{key} is to have {replicas} replicas.", as_json=as_json)
 
 
 @deployment.command("stop")
@@ -72,7 +83,7 @@ def scale(key: str, replicas: int, as_json: bool) -> None:
 @json_option
 def stop(key: str, as_json: bool) -> None:
     """Stop answering; no request in flight is lost."""
-    _say(connect().deployments.stop(key), f"{key} stops.", as_json=as_json)
+    traffic.say(connect().deployments.stop(key), f"{key} stops.", as_json=as_json)
 
 
 @deployment.command("start")
@@ -80,7 +91,7 @@ def stop(key: str, as_json: bool) -> None:
 @json_option
 def start(key: str, as_json: bool) -> None:
     """Answer again after a stop."""
-    _say(connect().deployments.start(key), f"{key} starts.", as_json=as_json)
+    traffic.say(connect().deployments.start(key), f"{key} starts.", as_json=as_json)
 
 
 @deployment.command("delete")
@@ -100,7 +111,7 @@ def list_all(as_json: bool) -> None:
     columns = [
         Column("key", "KEY"),
         Column("state", "STATE"),
-        Column("models", "HOLDS", _held),
+        Column("models", "HOLDS", traffic.held),
         Column("environment", "ENVIRONMENT"),
         Column("ready_replicas", "READY"),
         Column("replicas", "WANTED"),
@@ -113,7 +124,7 @@ def list_all(as_json: bool) -> None:
 @click.argument("key")
 @json_option
 def show_one(key: str, as_json: bool) -> None:
-    """Show a deployment with its versions and processes."""
+    """Show a deployment with its versions, its traffic and its processes."""
     found = connect().deployments.get(key)
     if as_json:
         show_json(found)
@@ -125,7 +136,9 @@ def show_one(key: str, as_json: bool) -> None:
             "state": data.state,
             "message": data.message,
             "environment": data.environment,
+            "lane": data.lane,
             "replicas": f"{data.ready_replicas} of {data.replicas} ready",
+            "autoscaling": traffic.scaling(data) if data.autoscale else "off",
             "revision": data.revision,
             "created": found.model_dump(mode="json")["created_at"],
         }
@@ -139,6 +152,7 @@ def show_one(key: str, as_json: bool) -> None:
             Column("path", "PATH"),
         ]
         show_table([held.model_dump() for held in data.models], columns)
+    traffic.show_traffic(data)
     if data.processes:
         click.echo()
         columns = [
@@ -166,16 +180,20 @@ def events(key: str, limit: int, as_json: bool) -> None:
 @click.option("--key", help="The deployment.  [default: PREFIX-NAME]")
 @environment_option
 @replicas_option
+@lane_option
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the URL answers.")
 @json_option
-def deploy(version: str, key: str | None, environment: str, replicas: int, wait: bool, as_json: bool) -> None:
+def deploy(
+    version: str, key: str | None, environment: str, replicas: int, lane: Any, wait: bool, as_json: bool
+) -> None:
     """Publish a version, the latest where none is named, in place of what answers at its model's URL now.
 
     No request is lost; where the version does not come up, what answered before goes on.
     """
     client = connect()
     wanted = client.models.version(version)
-    made = client.deployments.publish(wanted, key=key, environment=environment, replicas=replicas, wait=wait)
+    options = {"key": key, "environment": environment, "replicas": replicas, "lane": lane}
+    made = client.deployments.publish(wanted, **options, wait=wait)
     if as_json:
         show_json({**made.model_dump(mode="json"), "url": made.url})
         return
@@ -281,17 +299,6 @@ def _write(path: Path, found: Predictions, answer: dict[str, Any]) -> None:
         path.write_text(content, encoding="utf-8")
     except OSError as error:
         raise Invalid(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def _say(found: Deployment[Sync], sentence: str, *, as_json: bool) -> None:
-    if as_json:
-        show_json(found)
-    else:
-        click.echo(sentence)
-
-
-def _held(models: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{held['model']}/{held['version']} ({held['weight']} %)" for held in models)
 
 
 def _shown(value: Any) -> str:

@@ -44,6 +44,8 @@ COMMANDS: Mapping[str, Entry] = {
     "deploy": Entry("modelyard.cli.deployments:deploy", "Publish a version with one command."),
     "predict": Entry("modelyard.cli.deployments:predict", "Ask a published version for predictions."),
     "key": Entry("modelyard.cli.auth:key", "Create, list and revoke API keys."),
+    "limit": Entry("modelyard.cli.limits:limit", "Limit how fast API keys and prefixes may be asked."),
+    "usage": Entry("modelyard.cli.usage:usage", "Say what was called, how often and how much."),
     "sandbox": Entry("modelyard.cli.sandbox:sandbox", "Run a command shut in exactly as jobs are."),
     "settings": Entry("modelyard.cli.settings:settings", "List every setting with its variable and value."),
     "api": Entry("modelyard.cli.processes:api", "Run one api process in the foreground."),

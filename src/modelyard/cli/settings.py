@@ -7,7 +7,7 @@ import click
 from modelyard.cli.output import Column, json_option, show
 from modelyard.core.settings import as_variables, from_environment, unknown_variables_here, variables
 
-SECRET = frozenset({"MODELYARD_SECRET", "MODELYARD_DATABASE_URL"})
+SECRET = frozenset({"MODELYARD_SECRET", "MODELYARD_DATABASE_URL", "MODELYARD_REDIS_URL"})
 
 
 @click.command("settings")

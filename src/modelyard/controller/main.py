@@ -1,8 +1,8 @@
 """The controller process: one loop that makes the running world match the wanted rows.
 
 Each turn: hold the lease; look at what runs; take back the jobs of dead workers and start waiting ones; take each
-deployment one step further; publish the routing table. It can be killed anywhere: the next one starts again from the
-rows and the processes.
+deployment one step further; publish the routing table; once a second let the load decide about replicas and canaries.
+It can be killed anywhere: the next one starts again from the rows and the processes.
 """
 
 import logging
@@ -14,6 +14,7 @@ import threading
 import time
 
 from modelyard.controller.jobs import JobKeeper
+from modelyard.controller.loads import LoadKeeper
 from modelyard.controller.replicas import ReplicaKeeper
 from modelyard.core import ids
 from modelyard.core.errors import ModelyardError
@@ -25,6 +26,8 @@ from modelyard.web.platform import Platform, open_platform
 
 log = logging.getLogger("modelyard.controller")
 TURN = 0.15
+MOVING_TURN = 0.05
+"""While replicas come and go somebody waits for them."""
 LEASE_SECONDS = 5.0
 SWEEP_EVERY = 600.0
 MIGRATE_AFTER = 5.0
@@ -57,6 +60,7 @@ class Controller:
         self._runtime = runtime
         self._jobs = JobKeeper(platform, runtime)
         self._replicas = ReplicaKeeper(platform, runtime)
+        self._loads = LoadKeeper(platform)
         self._swept = float("-inf")
         self._renewed = float("-inf")
 
@@ -64,9 +68,8 @@ class Controller:
         """Turn until `stop` is set. An outage of the database is waited for, not died of."""
         log.info("the controller works as %s", self._owner)
         while not stop.is_set():
-            pause = TURN
             try:
-                self.turn()
+                pause = self.turn()
             except ModelyardError as error:
                 log.warning("%s", error.message)
                 pause = error.retry_after or 1.0
@@ -76,15 +79,16 @@ class Controller:
             stop.wait(pause)
         self._leave()
 
-    def turn(self) -> bool:
-        """One turn; whether this controller is the one that works."""
+    def turn(self) -> float:
+        """One turn, where this controller is the one that works; how many seconds there are until the next."""
         if not self._holds_lease():
-            return False
+            return TURN
         processes = self._runtime.list()
         self._jobs.turn([process for process in processes if process.role == "worker"])
-        self._replicas.turn([process for process in processes if process.role == "replica"])
+        look = self._replicas.turn([process for process in processes if process.role == "replica"])
+        self._loads.turn(look)
         self._sweep()
-        return True
+        return MOVING_TURN if look.moving else TURN
 
     def _holds_lease(self) -> bool:
         # Renewed when a third is gone: a turn that has nothing to do writes nothing.
@@ -105,6 +109,7 @@ class Controller:
             forget_old(session, self._platform.clock.now())
 
     def _leave(self) -> None:
+        self._replicas.close()
         try:
             with self._platform.database.session() as session:
                 observed.give_lease_back(session, self._owner)

@@ -10,8 +10,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple, NoReturn
 
 from modelyard.core.errors import Invalid, Malformed
@@ -21,6 +22,7 @@ LARGEST = 3.4028234663852886e38
 """The largest number that a float32 holds."""
 
 MOST_PROBLEMS = 20
+MOST_COMPARED = 256
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
@@ -64,32 +66,32 @@ class Problems:
 
 
 class Reader:
-    """Reads bodies for one signature."""
+    """Reads bodies for one signature. `fields` are its inputs in the order of a row."""
 
     def __init__(self, signature: Signature) -> None:
-        self._fields = (*signature.numeric_inputs, *signature.string_inputs)
-        self._names = {field.name for field in self._fields}
-        self._of_json = [_check(field) for field in self._fields]
-        self._of_text = [_check_text(field) for field in self._fields]
+        self.fields = (*signature.numeric_inputs, *signature.string_inputs)
+        self._names = {field.name for field in self.fields}
+        self._of_json = [_check(field) for field in self.fields]
+        self._of_text = [_check_text(field) for field in self.fields]
 
     def json(self, body: bytes) -> Read:
         """The rows of a JSON body in any of its forms. Raises Malformed or Invalid."""
-        value = _parse(body)
+        value = parse(body)
         if isinstance(value, list):
-            return Read(self._instances(value), single=False)
+            return Read(self.instances(value), single=False)
         if not isinstance(value, dict):
             raise Invalid(
-                f'Expected an object or a list of objects, got {_kind(value)}. Send {{"instances": [{{...}}]}}.'
+                f'Expected an object or a list of objects, got {describe(value)}. Send {{"instances": [{{...}}]}}.'
             )
         instances = value["instances"] if self._means(value, "instances", list) else None
         columns = value["columns"] if self._means(value, "columns", dict) else None
         if instances is not None and columns is not None:
             raise Invalid("The body has both `instances` and `columns`. Send one of them.")
         if instances is not None:
-            return Read(self._instances(instances), single=False)
+            return Read(self.instances(instances), single=False)
         if columns is not None:
-            return Read(self._columns(columns), single=False)
-        return Read(self._instances([value]), single=True)
+            return Read(self.columns(columns), single=False)
+        return Read(self.instances([value]), single=True)
 
     def csv(self, body: bytes) -> Read:
         """The rows of a CSV text with a header. Raises Malformed or Invalid."""
@@ -102,7 +104,7 @@ class Reader:
         header, cells = lines[0], lines[1:]
         if not cells:
             raise Invalid("The CSV text has a header but no rows.")
-        places = self._places(header)
+        places = self.places(header)
         problems = Problems()
         rows = []
         for number, line in enumerate(cells):
@@ -120,37 +122,39 @@ class Reader:
             return False
         if not isinstance(found, kind):
             wanted = "a list of objects" if kind is list else "an object of lists"
-            raise Invalid(f"`{key}` must be {wanted}, got {_kind(found)}.")
+            raise Invalid(f"`{key}` must be {wanted}, got {describe(found)}.")
         return True
 
-    def _instances(self, instances: Sequence[Any]) -> list[Row]:
+    def instances(self, instances: Sequence[Any]) -> list[Row]:
+        """The rows of a list of objects. Raises Invalid."""
         if not instances:
             raise Invalid("There are no instances. Send at least one row.")
         problems = Problems()
         rows = []
         for number, instance in enumerate(instances):
             if not isinstance(instance, dict):
-                problems.add("", number, f"expected an object, got {_kind(instance)}.")
+                problems.add("", number, f"expected an object, got {describe(instance)}.")
                 continue
-            for field in self._fields:
+            for field in self.fields:
                 if field.name not in instance:
                     problems.add(field.name, number, self._absent(field, instance))
-            values = [instance.get(field.name) for field in self._fields]
+            values = [instance.get(field.name) for field in self.fields]
             rows.append(self._row(values, self._of_json, number, problems))
         problems.settle()
         return rows
 
-    def _columns(self, columns: Mapping[str, Any]) -> list[Row]:
+    def columns(self, columns: Mapping[str, Any]) -> list[Row]:
+        """The rows of an object of lists. Raises Invalid."""
         problems = Problems()
-        for field in self._fields:
+        for field in self.fields:
             if field.name not in columns:
                 problems.add(field.name, 0, self._absent(field, columns))
             elif not isinstance(columns[field.name], list):
-                problems.add(field.name, 0, f"expected a list of values, got {_kind(columns[field.name])}.")
+                problems.add(field.name, 0, f"expected a list of values, got {describe(columns[field.name])}.")
         problems.settle()
-        values = [columns[field.name] for field in self._fields]
+        values = [columns[field.name] for field in self.fields]
         count = max((len(column) for column in values), default=0)
-        for field, column in zip(self._fields, values, strict=True):
+        for field, column in zip(self.fields, values, strict=True):
             if len(column) != count:
                 problems.add(field.name, len(column), f"this column has {len(column)} values, others have {count}.")
         problems.settle()
@@ -162,25 +166,42 @@ class Reader:
 
     def _row(self, values: Sequence[Any], checks: Sequence[Check], number: int, problems: Problems) -> Row:
         checked: list[Value] = []
-        for field, value, check in zip(self._fields, values, checks, strict=True):
+        for field, value, check in zip(self.fields, values, checks, strict=True):
             try:
                 checked.append(None if value is None or value == "" else check(value))
             except Wrong as wrong:
                 problems.add(field.name, number, str(wrong))
         return tuple(checked)
 
-    def _places(self, header: Sequence[str]) -> list[int]:
+    def column(self, place: int, values: Sequence[Any]) -> tuple[list[Value], list[dict[str, Any]]]:
+        """The checked values of one column alone, and what is wrong with them, at most MOST_PROBLEMS."""
+        name, check = self.fields[place].name, self._of_json[place]
+        checked: list[Value] = []
+        wrongs: list[dict[str, Any]] = []
+        for number, value in enumerate(values):
+            try:
+                checked.append(None if value is None or value == "" else check(value))
+            except Wrong as wrong:
+                wrongs.append({"field": name, "row": number, "message": str(wrong)})
+                if len(wrongs) == MOST_PROBLEMS:
+                    break
+        return checked, wrongs
+
+    def places(self, header: Sequence[str]) -> list[int]:
+        """Where each field is among these column names. Raises Invalid where one is missing or there twice."""
         problems = Problems()
-        for field in self._fields:
+        for field in self.fields:
             if field.name not in header:
                 problems.add(field.name, 0, self._absent(field, dict.fromkeys(header)))
             elif header.count(field.name) > 1:
                 problems.add(field.name, 0, "the header names this column more than once.")
         problems.settle()
-        return [header.index(field.name) for field in self._fields]
+        return [header.index(field.name) for field in self.fields]
 
     def _absent(self, field: Field, sent: Mapping[str, Any]) -> str:
-        spare = {name.strip().casefold(): name for name in sent if name not in self._names}
+        # Comparing is slow, and a body may name any number of columns.
+        few = islice((name for name in sent if name not in self._names), MOST_COMPARED)
+        spare = {name.strip().casefold(): name for name in few}
         near = difflib.get_close_matches(field.name.strip().casefold(), spare, n=1, cutoff=0.75)
         if near:
             return f'this column is missing. Did you mean it by "{spare[near[0]]}"?'
@@ -194,10 +215,11 @@ def _text(body: bytes) -> str:
         raise Malformed(f"The body is not UTF-8: byte {error.start} does not belong there.") from None
 
 
-def _parse(body: bytes) -> Any:
+def parse(body: bytes, *, nan: bool = False) -> Any:
+    """A JSON value. With `nan`, NaN, which is no JSON but written by many clients, is null. Raises Malformed."""
     text = _text(body)
     try:
-        return json.loads(text, parse_int=_integer, parse_constant=_no_constant)
+        return json.loads(text, parse_int=_integer, parse_constant=_nan if nan else _no_constant)
     except json.JSONDecodeError as error:
         raise Malformed(f"The body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
@@ -209,11 +231,16 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 40 else float(digits)
 
 
+def _nan(name: str) -> None:
+    if name != "NaN":
+        _no_constant(name)
+
+
 def _no_constant(name: str) -> NoReturn:
     raise Malformed(f"The body is no JSON: {name} is no JSON value. Send null where a value is missing.")
 
 
-def _kind(value: Any) -> str:
+def describe(value: Any) -> str:
     """A JSON value's kind in words, with the value itself where it is short."""
     if value is None:
         return "null"
@@ -223,13 +250,15 @@ def _kind(value: Any) -> str:
         return "an object"
     if isinstance(value, list):
         return "a list"
+    if isinstance(value, date):
+        return f"the date {value.isoformat()}"
     shown = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
     return f"the {'string' if isinstance(value, str) else 'number'} {shown if len(shown) <= 42 else shown[:40] + '…'}"
 
 
 def _number(value: Any) -> Value:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Wrong(f"expected a number, got {_kind(value)}.{_unquoted(value)}")
+        raise Wrong(f"expected a number, got {describe(value)}.{_unquoted(value)}")
     if not -LARGEST <= value <= LARGEST:
         raise Wrong(f"the number is too large; the largest is {LARGEST:.6g}.")
     return value
@@ -237,19 +266,19 @@ def _number(value: Any) -> Value:
 
 def _whole(value: Any) -> Value:
     if not float(_number(value) or 0).is_integer():
-        raise Wrong(f"expected a whole number, got {_kind(value)}.")
+        raise Wrong(f"expected a whole number, got {describe(value)}.")
     return value  # type: ignore[no-any-return]
 
 
 def _boolean(value: Any) -> Value:
     if isinstance(value, bool | int | float) and value in {0, 1}:
         return bool(value)
-    raise Wrong(f"expected true or false, got {_kind(value)}.{_unquoted(value)}")
+    raise Wrong(f"expected true or false, got {describe(value)}.{_unquoted(value)}")
 
 
 def _string(value: Any) -> Value:
     if not isinstance(value, str):
-        raise Wrong(f"expected a string, got {_kind(value)}.")
+        raise Wrong(f"expected a string, got {describe(value)}.")
     if "\x00" in value:
         raise Wrong("the string holds a NUL character.")
     try:
@@ -273,7 +302,7 @@ def _date(value: Any) -> Value:
     try:
         datetime.fromisoformat(str(text))
     except ValueError:
-        raise Wrong(f"expected a date such as 2024-05-31 or 2024-05-31T12:00:00Z, got {_kind(value)}.") from None
+        raise Wrong(f"expected a date such as 2024-05-31 or 2024-05-31T12:00:00Z, got {describe(value)}.") from None
     return text
 
 
@@ -282,14 +311,14 @@ def _number_text(whole: bool, text: str) -> Value:
     if not bare:
         return None
     if not _NUMBER.fullmatch(bare):
-        raise Wrong(f"expected a number, got {_kind(text)}.")
+        raise Wrong(f"expected a number, got {describe(text)}.")
     return _whole(float(bare)) if whole else _number(float(bare))
 
 
 def _boolean_text(text: str) -> Value:
     bare = text.strip().lower()
     if bare and bare not in _TRUTH:
-        raise Wrong(f"expected true or false, got {_kind(text)}.")
+        raise Wrong(f"expected true or false, got {describe(text)}.")
     return _TRUTH.get(bare)
 
 

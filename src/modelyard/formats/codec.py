@@ -11,7 +11,9 @@ header.
 
 import csv
 import io
+import math
 import re
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
@@ -22,12 +24,16 @@ from numpy.typing import NDArray
 
 from modelyard.core.errors import Broken
 from modelyard.formats import _reference as reference
-from modelyard.formats._reference import Read
+from modelyard.formats._reference import Read, Reader
 from modelyard.formats.base import Batch
 from modelyard.protocol.frames import Content
 from modelyard.protocol.signature import Field, Kind, Signature
 
 Row = reference.Row
+LARGEST = reference.LARGEST
+MOST_PROBLEMS = reference.MOST_PROBLEMS
+parse = reference.parse
+describe = reference.describe
 
 _FLOAT = Annotated[float, msgspec.Meta(ge=-reference.LARGEST, le=reference.LARGEST)] | None
 _INTEGER = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
@@ -55,15 +61,22 @@ class Decoded(NamedTuple):
 
 
 class Codec:
-    """Reads requests for, and writes the answers of, versions with this signature."""
+    """Reads requests for, and writes the answers of, versions with this signature.
+
+    `reference` is the slow way; `shapes` are the types that the fast way is compiled from, None where a column's name
+    cannot be borne by one. Other forms than JSON and CSV are read by these too.
+    """
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
-        self._reference = reference.Reader(signature)
-        self._numbers = len(signature.numeric_inputs)
-        fields = (*signature.numeric_inputs, *signature.string_inputs)
+        self.reference = Reader(signature)
+        self._split = len(signature.numeric_inputs)
+        self._width = len(signature.string_inputs)
+        self._pack = struct.Struct(f"{self._split}f").pack
+        fields = self.reference.fields
         self._dates = [place for place, field in enumerate(fields) if field.kind == "date"]
-        self._fast = None if any(_UNNAMEABLE.search(field.name) for field in fields) else _Fast(fields)
+        self.shapes = None if any(_UNNAMEABLE.search(field.name) for field in fields) else Shapes(fields)
+        self._fast = _Fast(self.shapes) if self.shapes else None
         self._answers = self._classification(signature.classes) if signature.classes else _regression
 
     def decode_json(self, body: bytes) -> Decoded:
@@ -79,23 +92,29 @@ class Codec:
     def read(self, body: bytes, content: int) -> Read:
         """The checked rows of a body, not yet arrays, so that the rows of several requests become one batch."""
         if content == Content.CSV:
-            return self._reference.csv(body)
+            return self.reference.csv(body)
         read = self._fast.read(body) if self._fast is not None else None
-        return read if read and read.rows and self._dates_hold(read.rows) else self._reference.json(body)
+        return read if read and read.rows and self.dates_hold(read.rows) else self.reference.json(body)
 
     def batch(self, rows: Sequence[Row]) -> Batch:
         """Rows as arrays."""
-        split, count = self._numbers, len(rows)
-        numbers = np.array([row[:split] for row in rows], np.float32)
-        strings = np.array([[text or "" for text in row[split:]] for row in rows], object)
-        return Batch(numbers.reshape(count, split), strings.reshape(count, -1 if strings.size else 0))
+        split, count, pack = self._split, len(rows), self._pack
+        try:
+            packed = bytearray().join([pack(*row[:split]) for row in rows])
+            numbers = np.ndarray((count, split), np.float32, packed)
+        except struct.error:
+            # A value is missing: packing takes numbers only.
+            numbers = np.array([row[:split] for row in rows], np.float32).reshape(count, split)
+        strings = np.array([text or "" for row in rows for text in row[split:]], object)
+        return Batch(numbers, strings.reshape(count, self._width))
 
     def encode(self, values: NDArray[np.float32], content: int, *, model: str, version: str) -> bytes:
         """The answer to a request: `values` as the predictor gave them for its rows.
 
         Raises Broken where they are not all finite.
         """
-        if not np.isfinite(values).all():
+        # A sum of float32 is finite in a float64 exactly when each of them is. For a few rows this is quickest.
+        if not math.isfinite(sum(map(sum, values.tolist()))):
             raise Broken(f"{model} {version} answered with a value that is not a finite number. Train it again.")
         answers = self._answers(values)
         if content == Content.CSV:
@@ -107,7 +126,8 @@ class Codec:
         plain: list[dict[str, Any]] = msgspec.to_builtins(self._answers(values))
         return plain
 
-    def _dates_hold(self, rows: Iterable[Row]) -> bool:
+    def dates_hold(self, rows: Iterable[Row]) -> bool:
+        """Whether every date in these rows is one."""
         try:
             for place in self._dates:
                 for row in rows:
@@ -166,51 +186,83 @@ def _probabilities(classes: tuple[str, ...]) -> Callable[..., Any]:
     return msgspec.defstruct("Probabilities", [(name, float) for name in names], rename=names, frozen=True)
 
 
+class Shapes:
+    """The types that bodies are decoded into: one object as a row, and one of lists as columns.
+
+    `types` are those of the fields in the order of a row, by the names that the structs have for them.
+    """
+
+    def __init__(self, fields: tuple[Field, ...]) -> None:
+        self.width = len(fields)
+        self.names = {f"f{place}": field.name for place, field in enumerate(fields)}
+        self.types = {f"f{place}": _TYPES[field.kind] for place, field in enumerate(fields)}
+        self.row: Any = msgspec.defstruct("Row", list(self.types.items()), rename=self.names)
+        self.columns: Any = msgspec.defstruct(
+            "Columns", [(name, list_of(kind)) for name, kind in self.types.items()], rename=self.names
+        )
+
+    @staticmethod
+    def rows(objects: Iterable[Any]) -> list[Row]:
+        """What was decoded as a list of `row`."""
+        astuple = msgspec.structs.astuple
+        return [astuple(each) for each in objects]
+
+    @staticmethod
+    def across(columns: Any) -> list[Row] | None:
+        """What was decoded as `columns`; None where they differ in length."""
+        values = msgspec.structs.astuple(columns)
+        return list(zip(*values, strict=True)) if len({len(column) for column in values}) == 1 else None
+
+
 class _Fast:
     """The compiled decoders. A body that is not plainly right is answered with None, never with a guess."""
 
-    def __init__(self, fields: tuple[Field, ...]) -> None:
-        names = {f"f{place}": field.name for place, field in enumerate(fields)}
-        types = {f"f{place}": _TYPES[field.kind] for place, field in enumerate(fields)}
+    def __init__(self, shapes: Shapes) -> None:
         # The two keys that give a body another form: present where they are not expected, the slow way decides.
-        other = [(key, None, None) for key in ("instances", "columns") if key not in names.values()]
-        row: Any = msgspec.defstruct("Row", list(types.items()), rename=names)
-        single: Any = msgspec.defstruct("Single", [*types.items(), *other], rename=names)
-        columns: Any = msgspec.defstruct(
-            "Columns", [(name, _list_of(kind)) for name, kind in types.items()], rename=names
-        )
-        instances: Any = msgspec.defstruct("Instances", [("instances", list[row]), ("columns", None, None)])
-        table: Any = msgspec.defstruct("Table", [("columns", columns), ("instances", None, None)])
-        self._width = len(fields)
+        other = [(key, None, None) for key in ("instances", "columns") if key not in shapes.names.values()]
+        single: Any = msgspec.defstruct("Single", [*shapes.types.items(), *other], rename=shapes.names)
+        instances: Any = msgspec.defstruct("Instances", [("instances", list_of(shapes.row)), ("columns", None, None)])
+        table: Any = msgspec.defstruct("Table", [("columns", shapes.columns), ("instances", None, None)])
+        self._shapes = shapes
         self._single = msgspec.json.Decoder(single)
-        self._list = msgspec.json.Decoder(list[row])
+        self._list = msgspec.json.Decoder(list_of(shapes.row))
         self._instances = msgspec.json.Decoder(instances)
         self._table = msgspec.json.Decoder(table)
 
     def read(self, body: bytes) -> Read | None:
         """The rows, or None where the slow way has to look."""
-        # msgspec does not look into values that it skips, and a NUL inside a string would end it in the model.
-        if b"\\u0000" in body or not (body.isascii() or _is_utf8(body)):
+        if not is_plain(body):
             return None
         try:
             return self._read(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREAD:
             return None
 
     def _read(self, body: bytes) -> Read | None:
-        astuple = msgspec.structs.astuple
         if _INSTANCES.match(body):
-            return Read([astuple(row) for row in self._instances.decode(body).instances], single=False)
+            return Read(self._shapes.rows(self._instances.decode(body).instances), single=False)
         if _LIST.match(body):
-            return Read([astuple(row) for row in self._list.decode(body)], single=False)
+            return Read(self._shapes.rows(self._list.decode(body)), single=False)
         if _COLUMNS.match(body):
-            columns = astuple(self._table.decode(body).columns)
-            equal = len({len(column) for column in columns}) == 1
-            return Read(list(zip(*columns, strict=True)), single=False) if equal else None
-        return Read([astuple(self._single.decode(body))[: self._width]], single=True)
+            rows = self._shapes.across(self._table.decode(body).columns)
+            return None if rows is None else Read(rows, single=False)
+        return Read([msgspec.structs.astuple(self._single.decode(body))[: self._shapes.width]], single=True)
 
 
-def _list_of(kind: Any) -> Any:
+UNREAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises where the slow way has to look."""
+
+
+def is_plain(body: bytes) -> bool:
+    """Whether a decoder may be trusted with this JSON: UTF-8 without a NUL.
+
+    msgspec does not look into values that it skips, and a NUL inside a string would end it in the model.
+    """
+    return b"\\u0000" not in body and (body.isascii() or _is_utf8(body))
+
+
+def list_of(kind: Any) -> Any:
+    """The type of a list of these, where the type is known only at run time."""
     return list[kind]
 
 

@@ -1,6 +1,8 @@
-"""What only the HTTP side of the gateway can find wrong."""
+"""What only the gateway can find wrong."""
 
-from modelyard.core.errors import Malformed, TimedOut, TooLarge
+from collections.abc import Sequence
+
+from modelyard.core.errors import Malformed, TimedOut, TooLarge, Unavailable
 
 
 class HeadTooLarge(TooLarge):
@@ -21,3 +23,13 @@ class UpgradeRefused(Malformed):
     """A request that has a body and asks for another protocol: no telling where it ends."""
 
     code = "upgrade_refused"
+
+
+class Unready(Unavailable):
+    """No version that was asked for is ready; `labels` are those that would have done."""
+
+    code = "unready"
+
+    def __init__(self, message: str, *, labels: Sequence[str], retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.labels = tuple(labels)

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import os
-import secrets
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -24,16 +22,22 @@ _decode = msgspec.json.Decoder(RoutingTable).decode
 
 
 class Follower:
-    """Asks for tables and hands each new one to `swap`, then keeps it in `path` (0600)."""
+    """Asks for tables and hands each new one to `swap`, then keeps it in `path` (0600). `name` is the gateway's own."""
 
     def __init__(
-        self, upstream: Upstream, path: Path, token: str, *, swap: Callable[[RoutingTable], Awaitable[None]]
+        self,
+        upstream: Upstream,
+        path: Path,
+        token: str,
+        *,
+        name: str,
+        swap: Callable[[RoutingTable], Awaitable[None]],
     ) -> None:
         self._upstream = upstream
         self._path = path
         self._token = token
         self._swap = swap
-        self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = name
         self.number = 0
         self.reached = False
 

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 import msgspec
 
 from modelyard.core.errors import Broken, TimedOut, Unavailable
 from modelyard.gateway.exchange import Exchange
-from modelyard.protocol.frames import Kind
+from modelyard.protocol.frames import TRACED, Kind
 from modelyard.protocol.framing import Frame, Incoming, Outgoing
 from modelyard.protocol.processes import Holding
 
@@ -29,11 +30,18 @@ class Link(asyncio.Protocol):
     """A connection to one replica. It is connected again, with growing pauses, until `retire`.
 
     `pending` maps the ids of frames to what waits for their replies. `labels` says which version the replica holds at
-    which slot, once it is ready. `on_lost` is given what was under way when the connection broke.
+    which slot, once it is ready. `on_lost` is given what was under way when the connection broke; `after` is called
+    when all replies that arrived together were answered.
     """
 
     def __init__(
-        self, address: str, *, largest: int, on_lost: Callable[[Exchange], None], on_ready: Callable[[], None]
+        self,
+        address: str,
+        *,
+        largest: int,
+        on_lost: Callable[[Exchange], None],
+        on_ready: Callable[[], None],
+        after: Callable[[], None],
     ) -> None:
         self.address = address
         self.pending: dict[int, Exchange] = {}
@@ -44,6 +52,7 @@ class Link(asyncio.Protocol):
         self._largest = largest
         self._on_lost = on_lost
         self._on_ready = on_ready
+        self._after = after
         self._loop = asyncio.get_running_loop()
         self._last_id = 0
         self._heard = 0.0
@@ -62,7 +71,10 @@ class Link(asyncio.Protocol):
         self.pending_bytes += len(exchange.body)
         exchange.link = self
         left = max(1, int((exchange.deadline - self._loop.time()) * 1000))
-        if self._outgoing.add(number, Kind.REQUEST, exchange.content, slot, left, exchange.body):
+        kind, body = int(Kind.REQUEST), exchange.body
+        if exchange.trace is not None:
+            kind, body = kind | TRACED, exchange.trace + body
+        if self._outgoing.add(number, kind, exchange.content, slot, left, body):
             self._loop.call_soon(self._flush)
 
     def retire(self) -> None:
@@ -104,9 +116,10 @@ class Link(asyncio.Protocol):
                 if frame.kind == Kind.REPLY:
                     exchange = self._take(frame.id)
                     if exchange is not None:
-                        exchange.answer(frame.tag, frame.content, frame.body)
+                        exchange.answer(frame.tag, frame.content, frame.value, frame.body)
                 else:
                     self._told(frame)
+            self._after()
         except (Broken, msgspec.DecodeError, ValueError) as error:
             log.error("The replica at %s speaks something else: %s", self.address, error)
             if self._transport is not None:
@@ -185,10 +198,15 @@ class Link(asyncio.Protocol):
 class Links:
     """The links of one gateway process, by address."""
 
-    def __init__(self, *, largest: int, on_lost: Callable[[Exchange], None], on_ready: Callable[[], None]) -> None:
-        self._largest = largest
-        self._on_lost = on_lost
-        self._on_ready = on_ready
+    def __init__(
+        self,
+        *,
+        largest: int,
+        on_lost: Callable[[Exchange], None],
+        on_ready: Callable[[], None],
+        after: Callable[[], None],
+    ) -> None:
+        self._open = partial(Link, largest=largest, on_lost=on_lost, on_ready=on_ready, after=after)
         self._links: dict[str, Link] = {}
         self._retired: set[Link] = set()
 
@@ -196,9 +214,7 @@ class Links:
         """A link to each address; those that there were before are the same ones."""
         for address in addresses:
             if address not in self._links:
-                self._links[address] = Link(
-                    address, largest=self._largest, on_lost=self._on_lost, on_ready=self._on_ready
-                )
+                self._links[address] = self._open(address)
         return dict(self._links)
 
     def keep(self, addresses: Iterable[str]) -> None:

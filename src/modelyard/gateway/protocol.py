@@ -23,9 +23,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from modelyard.core.errors import Malformed, ModelyardError, TooLarge
 from modelyard.core.settings import Limits
 from modelyard.gateway.answers import Heads
+from modelyard.gateway.dialects import BASES
 from modelyard.gateway.errors import HeadTooLarge, TooSlow, UpgradeRefused
 from modelyard.gateway.exchange import Exchange
-from modelyard.gateway.routes import BASE
 
 log = logging.getLogger("modelyard.gateway")
 
@@ -34,20 +34,25 @@ HEADER_OVERHEAD = 32  # what a header line counts besides its bytes, so that man
 LIVE = "live"
 """Set in `scope["state"]` by an answer that goes on until the client leaves: then its leaving is half a close."""
 
-_BASE = BASE.encode()
-_WANTED = frozenset(
+_BASES = tuple(base.encode() for base in BASES)
+WANTED = frozenset(
     {
         b"accept",
+        b"accept-encoding",
         b"authorization",
         b"content-encoding",
         b"content-length",
         b"content-type",
         b"expect",
+        b"inference-header-content-length",
+        b"traceparent",
         b"transfer-encoding",
         b"x-api-key",
         b"x-request-id",
     }
 )
+"""The headers of a prediction that are kept; those that traffic rules look at come on top."""
+
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -73,6 +78,7 @@ class Service(Protocol):
     limits: Limits
     heads: Heads
     request_ids: RequestIds
+    wanted: frozenset[bytes]
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a prediction, now or later."""
@@ -214,7 +220,7 @@ class HotPath(HttpToolsProtocol):
             self._decide()
         self._head_size += len(name) + len(value) + HEADER_OVERHEAD
         name = name.lower()
-        if name in _WANTED:
+        if name in self._service.wanted:
             self._headers[name] = value
         if not self._hot:
             super().on_header(name, value)
@@ -275,7 +281,7 @@ class HotPath(HttpToolsProtocol):
         if target[:1] != b"/" and b"://" in target:  # absolute form, as to a proxy (RFC 9112, 3.2.2)
             place = target.find(b"/", target.index(b"://") + 3)
             target = self._target = target[place:] if place >= 0 else b"/"
-        self._hot = target.startswith(_BASE) and self.parser.get_method() == b"POST"
+        self._hot = target.startswith(_BASES) and self.parser.get_method() == b"POST"
         if not self._hot:
             super().on_message_begin()
             self.url = target

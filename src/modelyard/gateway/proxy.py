@@ -6,6 +6,7 @@ from typing import Any
 
 from modelyard.core.errors import Unavailable
 from modelyard.credentials.internal import HEADER
+from modelyard.gateway import tracing
 from modelyard.gateway.protocol import LIVE
 from modelyard.gateway.upstream import Conversation, Headers, Lost, Upstream
 
@@ -39,6 +40,7 @@ _OURS = frozenset(
         b"x-request-id",
     }
 )
+_TRACE = frozenset({b"traceparent", b"tracestate"})
 _SERVER_SAYS = frozenset({b"date", b"server"})
 
 
@@ -129,7 +131,7 @@ def request_headers(scope: Scope, request_id: bytes) -> Headers:
     """What the api is sent: the client's headers less those of this hop, and who the client is."""
     sent: Headers = scope["headers"]
     dropped = _HOP_BY_HOP | _OURS | _named_by_connection(sent)
-    headers = [(name, value) for name, value in sent if name not in dropped]
+    headers = _with_own_parent([(name, value) for name, value in sent if name not in dropped])
     if any(name == b"transfer-encoding" for name, _ in sent):
         headers = [(name, value) for name, value in headers if name != b"content-length"]
         headers.append((b"transfer-encoding", b"chunked"))
@@ -148,6 +150,16 @@ def answer_headers(headers: Headers) -> Headers:
     """What the client is sent: the api's headers less those of this hop and those that the gateway says itself."""
     dropped = _HOP_BY_HOP | _SERVER_SAYS | _named_by_connection(headers)
     return [(name, value) for name, value in headers if name not in dropped]
+
+
+def _with_own_parent(headers: Headers) -> Headers:
+    """The headers with this hop as the parent in the trace, or with no trace where `traceparent` is not valid."""
+    parents = [value for name, value in headers if name == b"traceparent"]
+    trace = tracing.parse(parents[0]) if len(parents) == 1 else None
+    if trace is None:
+        return [(name, value) for name, value in headers if name not in _TRACE]
+    parent = tracing.header(tracing.child(trace))
+    return [(name, parent if name == b"traceparent" else value) for name, value in headers]
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

@@ -3,30 +3,41 @@
 import random
 import re
 from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
+from zlib import crc32
 
-from modelyard.core.errors import Malformed, NotFound, Unavailable
+from modelyard.core.errors import Malformed, NotFound
 from modelyard.credentials.scope import covers
+from modelyard.gateway.dialects import BASES, Asked, Dialect, read_path
+from modelyard.gateway.embedded import Embedded
+from modelyard.gateway.errors import Unready
 from modelyard.gateway.links import Link
+from modelyard.gateway.metrics import Meter
+from modelyard.protocol.processes import HeldVersion
 from modelyard.protocol.routing import Caller, ModelRoute, RoutingTable, VersionRoute
 
-BASE = "/models/"
 REMEMBERED = 10_000
 STAGES = ("production", "staging")
+ROUTABLE = frozenset({"ready", "asleep"})
 _NUMBER = re.compile(r"v?([1-9][0-9]{0,8})", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Version:
     """One deployed version. `label` is what its replicas must say they hold, `head` its header lines in the answer."""
 
     label: str
+    number: int
+    deployment: str
     state: str
     weight: int
     targets: Sequence[tuple[Link, int]]
+    embedded: Embedded | None
+    meter: Meter
     head: bytes
 
 
@@ -36,7 +47,7 @@ class Pool:
     def __init__(self, versions: Sequence[Version]) -> None:
         self.versions = versions
         weighted = [version for version in versions if version.weight > 0] or list(versions)
-        self._ready = [version for version in weighted if version.state == "ready"]
+        self._ready = [version for version in weighted if version.state in ROUTABLE]
         self._limits = list(accumulate(version.weight or 1 for version in self._ready))
 
     def pick(self, dice: random.Random) -> Version:
@@ -44,36 +55,76 @@ class Pool:
         ready = self._ready
         if len(ready) == 1:
             return ready[0]
-        if not ready:
+        return self.at(dice.random())
+
+    def at(self, place: float) -> Version:
+        """The version at `place`, from 0 to 1, of the shares laid end to end, the newest first."""
+        if not self._ready:
             raise self._unready()
-        return ready[bisect(self._limits, dice.random() * self._limits[-1])]
+        return self._ready[bisect(self._limits, place * self._limits[-1])]
 
-    def _unready(self) -> Unavailable:
+    def _unready(self) -> Unready:
         names = ", ".join(version.label for version in self.versions)
+        labels = [version.label for version in self.versions]
         if any(version.state == "loading" for version in self.versions):
-            return Unavailable(f"{names} is still loading. Try again in a moment.", retry_after=1)
-        return Unavailable(f"{names} could not be loaded. `modelyard deployment show` says why.", retry_after=30)
+            return Unready(f"{names} is still loading. Try again in a moment.", labels=labels, retry_after=1)
+        message = f"{names} could not be loaded. `modelyard deployment show` says why."
+        return Unready(message, labels=labels, retry_after=30)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """One model's pools: by selector, and the one for requests without any."""
+    """One model's pools: by selector, and the one for requests without any, with the rules that go before it.
+
+    `rules` are (header, its value, what answers then), `sticky` the header whose value decides, `shadows` are versions
+    that are asked too, with the share in per cent.
+    """
 
     prefix: str
+    name: str
     path: str
+    versions: Sequence[Version]
     everyone: Pool
     selectors: Mapping[str, Pool]
     deployed: str
+    rules: Sequence[tuple[bytes, bytes, Pool]]
+    sticky: bytes | None
+    shadows: Sequence[tuple[Version, int]]
+    route: ModelRoute
+
+    def choose(self, headers: Mapping[bytes, bytes], dice: random.Random) -> Version:
+        """The version that answers a request without a selector. Raises Unavailable where none is ready."""
+        for header, value, pool in self.rules:
+            if headers.get(header) == value:
+                return pool.pick(dice)
+        if self.sticky is not None:
+            value = headers.get(self.sticky, b"")
+            if value:
+                return self.everyone.at(crc32(value, crc32(self.path.encode())) / 2**32)
+        return self.everyone.pick(dice)
+
+
+class Place(NamedTuple):
+    """What a target names. `pool` is None where no version has its `selector`; `""` and None are no selector."""
+
+    model: Model
+    pool: Pool | None
+    selector: str | None
+    dialect: Dialect
 
 
 @dataclass
 class Routes:
-    """One routing table with its links. A `Directory` for the credentials."""
+    """One routing table with its links. A `Directory` for the credentials.
+
+    `headers` are those that the traffic rules look at, in lower case.
+    """
 
     table: RoutingTable
     models: Mapping[str, Model]
     addresses: frozenset[str]
-    _resolved: dict[bytes, tuple[Model, Pool | None]] = field(default_factory=dict)
+    headers: frozenset[bytes] = frozenset()
+    _resolved: dict[bytes, Place] = field(default_factory=dict)
 
     def key(self, digest: str) -> Caller | None:
         """The caller with this API key."""
@@ -83,39 +134,83 @@ class Routes:
         """The caller that a logged-in user is."""
         return self.table.users.get(user_id)
 
-    def resolve(self, target: bytes, caller: Caller) -> Pool:
-        """The pool that `target` names. Raises NotFound, alike for what does not exist and what is not the caller's."""
-        found = self._resolved.get(target)
-        if found is None:
-            found = self._find(target)
+    def resolve(self, target: bytes, caller: Caller) -> Place:
+        """What `target` names. Raises NotFound, alike for what does not exist and what is not the caller's."""
+        place = self._resolved.get(target)
+        if place is None:
+            place = self._find(target)
             if len(self._resolved) >= REMEMBERED:
                 self._resolved.clear()
-            self._resolved[target] = found
-        model, pool = found
-        if not covers(caller.prefixes, model.prefix):
+            self._resolved[target] = place
+        if caller.prefixes is not None and not covers(caller.prefixes, place.model.prefix):
             raise _unknown(read_target(target))
-        if pool is None:
-            selector = read_target(target).rpartition("/")[2]
-            raise NotFound(f"{model.path} has no deployed version {selector!r}. Deployed: {model.deployed}.")
-        return pool
+        if place.pool is None:
+            raise no_version(place.model, place.selector or "")
+        return place
 
-    def _find(self, target: bytes) -> tuple[Model, Pool | None]:
-        path = read_target(target)
+    def model(self, path: str, caller: Caller) -> Model:
+        """A model by `prefix/model`. Raises NotFound as `resolve` does."""
         model = self.models.get(path)
-        if model is not None:
-            return model, model.everyone
-        parent, _, selector = path.rpartition("/")
-        model = self.models.get(parent)
-        if model is None:
+        if model is None or not covers(caller.prefixes, model.prefix):
             raise _unknown(path)
-        number = _NUMBER.fullmatch(selector)
-        return model, model.selectors.get(f"v{number[1]}" if number else selector)
+        return model
+
+    def _find(self, target: bytes) -> Place:
+        path = read_target(target)
+        for asked in read_path(path):
+            place = self._place(asked)
+            if place is not None:
+                return place
+        raise _unknown(path)
+
+    def _place(self, asked: Asked) -> Place | None:
+        model = self.models.get(asked.path)
+        if model is not None:
+            pool = selected(model, asked.selector) if asked.selector else model.everyone
+            return Place(model, pool, asked.selector, asked.dialect)
+        parent, _, selector = asked.path.rpartition("/")
+        model = self.models.get(parent)
+        if model is None or asked.selector is not None:
+            return None
+        pool = selected(model, selector)
+        # A last part that is no selector may still be the beginning of another meaning.
+        if pool is None and selector in {"invocations", "predict"}:
+            return None
+        return Place(model, pool, selector, asked.dialect)
 
 
-def compile_routes(table: RoutingTable, links: Mapping[str, Link]) -> Routes:
+def selected(model: Model, selector: str) -> Pool | None:
+    """The model's versions that bear this selector: `v3`, `3`, `latest`, `production`, `staging`."""
+    number = _NUMBER.fullmatch(selector)
+    return model.selectors.get(f"v{number[1]}" if number else selector)
+
+
+def no_version(model: Model, selector: str) -> NotFound:
+    """The error for a selector that no deployed version bears."""
+    return NotFound(f"{model.path} has no deployed version {selector[:100]!r}. Deployed: {model.deployed}.")
+
+
+def compile_routes(
+    table: RoutingTable,
+    links: Mapping[str, Link],
+    *,
+    embed: Callable[[HeldVersion], Embedded],
+    meter: Callable[[str, int, str], Meter],
+) -> Routes:
     """The table ready for look-ups; `links` has one for each address in it."""
-    models = (_model(route, links) for route in table.models)
-    return Routes(table, {model.path: model for model in models}, addresses(table))
+    models = {}
+    headers: set[bytes] = set()
+    for route in table.models:
+        path = f"{route.prefix}/{route.name}"
+        made = [
+            (version, _version(path, version, links, embed, meter))
+            for version in sorted(route.versions, key=lambda version: -version.number)
+        ]
+        models[path] = model = _model(path, route, made)
+        headers |= {header for header, _, _ in model.rules}
+        if model.sticky is not None:
+            headers.add(model.sticky)
+    return Routes(table, models, addresses(table), frozenset(headers))
 
 
 def addresses(table: RoutingTable) -> frozenset[str]:
@@ -126,37 +221,57 @@ def addresses(table: RoutingTable) -> frozenset[str]:
 
 
 def read_target(target: bytes) -> str:
-    """What comes after `/models/` in a request target, decoded, without query and closing slash. Raises Malformed."""
+    """The path of a request target, decoded, without query and closing slash. Raises Malformed."""
     path = target.partition(b"?")[0]
     if b"%" in path:
         path = unquote_to_bytes(path)
     elif not path.isascii():
         raise Malformed("The request target holds bytes that are not ASCII. Percent-encode them.")
     try:
-        return path.decode()[len(BASE) :].rstrip("/")
+        return path.decode().rstrip("/")
     except UnicodeDecodeError:
         raise Malformed("The path is not UTF-8. Percent-encode the bytes of its UTF-8 form.") from None
 
 
 def _unknown(path: str) -> NotFound:
-    return NotFound(f"There is no model {path[:200]!r} that this credential may call. See `modelyard model list`.")
+    base = next((base for base in BASES if path.startswith(base)), "")
+    name = path.removeprefix(base)[:200]
+    return NotFound(f"There is no model {name!r} that this credential may call. See `modelyard model list`.")
 
 
-def _model(route: ModelRoute, links: Mapping[str, Link]) -> Model:
-    path = f"{route.prefix}/{route.name}"
-    newest = sorted(route.versions, key=lambda version: -version.number)
-    made = [(version, _version(path, version, links)) for version in newest]
+def _model(path: str, route: ModelRoute, made: Sequence[tuple[VersionRoute, Version]]) -> Model:
     selectors: dict[str, list[Version]] = {}
     for version, ready in made:
         selectors.setdefault(f"v{version.number}", []).append(ready)
         if version.stage in STAGES:
             selectors.setdefault(version.stage, []).append(ready)
-    latest = next((version.number for version in newest if version.state == "ready"), None)
-    if newest:
-        selectors["latest"] = selectors[f"v{latest or newest[0].number}"]
-    deployed = ", ".join(dict.fromkeys(f"v{version.number}" for version in newest)) or "none"
+    latest = next((version.number for version, _ in made if version.state in ROUTABLE), None)
+    if made:
+        selectors["latest"] = selectors[f"v{latest or made[0][0].number}"]
     pools = {name: Pool(versions) for name, versions in selectors.items()}
-    return Model(route.prefix, path, Pool(_everyone(made)), pools, deployed)
+    rules = [
+        (rule.header.encode(), rule.value.encode(), pools[f"v{rule.version}"])
+        for rule in route.traffic.headers
+        if f"v{rule.version}" in pools
+    ]
+    shadows = [
+        (selectors[f"v{shadow.version}"][0], shadow.share)
+        for shadow in route.traffic.shadows
+        if f"v{shadow.version}" in pools
+    ]
+    return Model(
+        prefix=route.prefix,
+        name=route.name,
+        path=path,
+        versions=[version for _, version in made],
+        everyone=Pool(_everyone(made)),
+        selectors=pools,
+        deployed=", ".join(dict.fromkeys(f"v{version.number}" for version, _ in made)) or "none",
+        rules=rules,
+        sticky=route.traffic.sticky.encode() if route.traffic.sticky else None,
+        shadows=shadows,
+        route=route,
+    )
 
 
 def _everyone(made: Iterable[tuple[VersionRoute, Version]]) -> list[Version]:
@@ -164,15 +279,25 @@ def _everyone(made: Iterable[tuple[VersionRoute, Version]]) -> list[Version]:
     versions = [version for _, version in made]
     if any(version.weight > 0 for version in versions):
         return [version for version in versions if version.weight > 0]
-    return [version for version in versions if version.state == "ready"][:1] or versions
+    return [version for version in versions if version.state in ROUTABLE][:1] or versions
 
 
-def _version(path: str, route: VersionRoute, links: Mapping[str, Link]) -> Version:
+def _version(
+    path: str,
+    route: VersionRoute,
+    links: Mapping[str, Link],
+    embed: Callable[[HeldVersion], Embedded],
+    meter: Callable[[str, int, str], Meter],
+) -> Version:
     head = f"x-modelyard-model: {quote(path)}\r\nx-modelyard-version: v{route.number}\r\n"
     return Version(
         label=f"{path}/v{route.number}",
+        number=route.number,
+        deployment=route.deployment,
         state=route.state,
         weight=route.weight,
         targets=[(links[target.address], target.slot) for target in route.targets],
+        embedded=embed(route.embedded) if route.embedded is not None else None,
+        meter=meter(path, route.number, route.deployment),
         head=head.encode(),
     )

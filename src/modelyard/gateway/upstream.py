@@ -121,9 +121,20 @@ class Upstream:
 
     async def get(self, target: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, bytes]:
         """Status and body of a GET. Raises Unavailable or Lost."""
+        return await self._ask(b"GET", target, headers, b"")
+
+    async def post(self, target: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to a POST. Raises Unavailable or Lost."""
+        return await self._ask(b"POST", target, [*headers, (b"content-length", b"%d" % len(body))], body)
+
+    async def _ask(
+        self, method: bytes, target: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[int, bytes]:
         conversation = await self.connect()
         try:
-            await conversation.send_head(b"GET", target.encode(), [(b"host", b"modelyard"), *headers])
+            await conversation.send_head(method, target.encode(), [(b"host", b"modelyard"), *headers])
+            if body:
+                await conversation.send(body)
             status = await conversation.head()
             return status, b"".join([part async for part in conversation.parts()])
         finally:

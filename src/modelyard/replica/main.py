@@ -14,12 +14,10 @@ from modelyard.core.errors import ModelyardError
 from modelyard.core.lifeline import Lifeline
 from modelyard.core.settings import Settings, from_environment
 from modelyard.protocol.jobs import Failure
-from modelyard.protocol.processes import Holding, ReplicaSpec
+from modelyard.protocol.processes import Limits, ReplicaSpec
+from modelyard.replica.loading import Loaded
 from modelyard.replica.server import Server
 from modelyard.serving.batching import Batcher
-from modelyard.serving.folders import fetch
-from modelyard.serving.held import Held, load
-from modelyard.storage.objects.opened import open_store
 
 log = logging.getLogger("modelyard.replica")
 
@@ -27,36 +25,28 @@ FAILED = 3
 """Exit code where a version cannot be held; `<spec file>.failure` says why."""
 
 
-def run(spec: ReplicaSpec, settings: Settings, on_ready: Callable[[], None]) -> None:
+def run(spec: ReplicaSpec, settings: Settings, limits: Limits, on_ready: Callable[[], None]) -> None:
     """Hold the versions of `spec` until SIGTERM or SIGINT; `on_ready` is called once the replica listens.
 
-    Raises what the fault is where a version cannot be fetched, loaded or does not answer as it should.
+    `limits` are what this process may use with all that it starts. Raises what the fault is where a version cannot be
+    fetched, loaded or does not answer as it should.
     """
-    store = open_store(settings.objects_url)
-    cache = settings.data / "cache" / "versions"
-    held: dict[int, Held] = {}
-    paces: dict[int, float] = {}
-    for version in spec.versions:
-        held[version.slot] = load(version, fetch(version, store, cache))
-        paces[version.slot] = held[version.slot].warm_up()
-        log.info("%s is loaded: %.2f ms for 32 rows", version.label, paces[version.slot] * 1000)
-    uvloop.run(_serve(spec, settings, held, paces, on_ready))
+    loaded = Loaded(settings, limits)
+    try:
+        for version in spec.versions:
+            loaded.add(version)
+        uvloop.run(_serve(spec, settings, loaded, on_ready))
+    finally:
+        loaded.close()
 
 
-async def _serve(
-    spec: ReplicaSpec,
-    settings: Settings,
-    held: dict[int, Held],
-    paces: dict[int, float],
-    on_ready: Callable[[], None],
-) -> None:
+async def _serve(spec: ReplicaSpec, settings: Settings, loaded: Loaded, on_ready: Callable[[], None]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    batcher = Batcher(held, max_batch=spec.max_batch, paces=paces)
-    holdings = {version.slot: Holding(version.label, paces.get(version.slot, 0.0) * 1e6) for version in spec.versions}
-    server = Server(batcher, holdings=holdings, largest_body=settings.limits.body)
+    batcher = Batcher(loaded.held, max_batch=spec.max_batch, paces=loaded.paces, parallel=loaded.parallel)
+    server = Server(batcher, holdings=loaded.holdings, largest_body=settings.limits.body)
     await server.listen(spec.address)
     log.info("Replica %s listens on %s", spec.id, spec.address)
     on_ready()
@@ -82,10 +72,19 @@ def main(arguments: Sequence[str]) -> int:
     failure = path.with_name(f"{path.name}.failure")
     failure.unlink(missing_ok=True)
     try:
-        run(msgspec.json.decode(path.read_bytes(), type=ReplicaSpec), settings, lambda: None)
+        spec = msgspec.json.decode(path.read_bytes(), type=ReplicaSpec)
+        run(spec, settings, _limits(path.with_name(f"{path.name}.limits")), lambda: None)
     except ModelyardError as error:
         log.error("%s", error.message)
         told = Failure(code=error.code, message=error.message, detail=error.detail)
         failure.write_bytes(msgspec.json.encode(told))
         return FAILED
     return 0
+
+
+def _limits(path: Path) -> Limits:
+    """What the runtime says that this process may use; no limits where it says nothing."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Limits)
+    except FileNotFoundError:
+        return Limits()

@@ -1,10 +1,14 @@
 """The replica's end of the hop: connections of gateways, frames in and out, and leaving without losing a request.
 
+A gateway that asks faster than it reads, or than the model answers, is not read from meanwhile: what one connection can
+make this process keep is bounded by OWED_BYTES and WRITE_BUFFER.
+
 Leaving: stop listening, tell every gateway (DRAIN); a gateway answers DRAIN once it will send nothing more on this
 connection, so that what it sent before is known to be all. When all is answered the connections are closed.
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -14,13 +18,19 @@ from typing import cast
 import msgspec
 
 from modelyard.core.errors import Broken, Invalid
-from modelyard.protocol.frames import Kind
+from modelyard.protocol.frames import TRACE_SIZE, TRACED, Kind
 from modelyard.protocol.framing import Frame, Incoming, Outgoing
 from modelyard.protocol.processes import Holding
+from modelyard.replica.lines import Lines
 from modelyard.serving.batching import Batcher, Call
 from modelyard.serving.held import Answer, Request
 
 WRITE_BUFFER = 1 << 20
+OWED_BYTES = 64 << 20
+CALL_BYTES = 1 << 10
+"""What a waiting request takes besides its body, about."""
+
+SLOW_SECONDS = 1.0
 DRAIN_STEP = 0.005
 
 
@@ -31,6 +41,8 @@ class Server:
         self.batcher = batcher
         self.ready = msgspec.json.encode({str(slot): holding for slot, holding in holdings.items()})
         self.largest_body = largest_body
+        self.holdings = holdings
+        self.lines = Lines()
         self.connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._path: Path | None = None
@@ -86,9 +98,12 @@ class Connection(asyncio.Protocol):
         self.drained = False
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._incoming = Incoming(server.largest_body)
+        self._incoming = Incoming(server.largest_body + TRACE_SIZE)
         self._outgoing = Outgoing()
         self._transport: asyncio.Transport | None = None
+        self._owed = 0
+        self._unread = False
+        self._reading = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports only look like asyncio's.
@@ -109,13 +124,19 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def pause_writing(self) -> None:
-        # A gateway that does not read its answers gets to ask no more.
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._unread = True
+        self._bound()
 
     def resume_writing(self) -> None:
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._unread = False
+        self._bound()
+
+    def _bound(self) -> None:
+        """A gateway that does not read its answers, or has asked for too many, gets to ask no more."""
+        wanted = not self._unread and self._owed < OWED_BYTES
+        if wanted != self._reading and self._transport is not None:
+            self._reading = wanted
+            (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
     def send(
         self, kind: Kind, number: int = 0, content: int = 0, tag: int = 0, value: int = 0, body: bytes = b""
@@ -136,14 +157,39 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def _receive(self, frame: Frame) -> None:
-        if frame.kind == Kind.REQUEST:
-            deadline = self._loop.time() + frame.value / 1000 if frame.value else 0.0
-
-            def reply(answer: Answer) -> None:
-                self.send(Kind.REPLY, frame.id, answer.content, answer.status, answer.rows, answer.body)
-
-            self._server.batcher.submit(frame.tag, Call(Request(frame.body, frame.content), deadline, reply))
-        elif frame.kind == Kind.PING:
+        kind, body, trace = frame.kind, frame.body, b""
+        if kind & TRACED:
+            if len(body) < TRACE_SIZE:
+                raise Broken(f"A frame of {len(body)} bytes is too short for its trace.")
+            kind, body, trace = kind & ~TRACED, body[TRACE_SIZE:], body[:TRACE_SIZE]
+        if kind == Kind.REQUEST:
+            self._answer(frame, body, trace)
+        elif kind == Kind.PING:
             self.send(Kind.PONG, frame.id)
-        elif frame.kind == Kind.DRAIN:
+        elif kind == Kind.DRAIN:
             self.drained = True
+
+    def _answer(self, frame: Frame, body: bytes, trace: bytes) -> None:
+        began, owed = self._loop.time(), len(body) + CALL_BYTES
+        self._owed += owed
+        if self._owed >= OWED_BYTES:
+            self._bound()
+
+        def reply(answer: Answer) -> None:
+            self.send(Kind.REPLY, frame.id, answer.content, answer.status, answer.rows, answer.body)
+            self._owed -= owed
+            if not self._reading:
+                self._bound()
+            if answer.status >= 500 or self._loop.time() - began > SLOW_SECONDS:
+                self._note(frame.tag, answer, self._loop.time() - began, trace)
+
+        deadline = began + frame.value / 1000 if frame.value else 0.0
+        self._server.batcher.submit(frame.tag, Call(Request(body, frame.content), deadline, reply))
+
+    def _note(self, slot: int, answer: Answer, seconds: float, trace: bytes) -> None:
+        """One line of a request that failed or took long, which a trace leads to."""
+        held = self._server.holdings.get(slot)
+        words = [held.label if held else f"slot {slot}", f"status={answer.status}", f"seconds={seconds:.3f}"]
+        if trace:
+            words.append(f"trace={trace[:16].hex()}")
+        self._server.lines.write(logging.WARNING, " ".join(words))

@@ -13,7 +13,8 @@ COMMANDS: Mapping[Role, Sequence[str]] = {
     "replica": (sys.executable, "-P", "-m", "modelyard.replica"),
 }
 """What is run for each role; the path of the spec file is appended. A process that gives up writes
-`{"code", "message"}` (protocol.jobs.Failure) to the spec file's path + `.failure` before it exits."""
+`{"code", "message"}` (protocol.jobs.Failure) to the spec file's path + `.failure` before it exits. What it may use
+(protocol.processes.Limits) is at the spec file's path + `.limits`."""
 
 
 class Runtime(ABC):

@@ -2,7 +2,7 @@
 
 In `<run folder>/processes/` every process has
     <id>.json           the record: written before the start as an intent, with pid and start time right after it
-    <id>.spec           what it was given; <id>.spec.failure: why it gave up
+    <id>.spec           what it was given; <id>.spec.limits: what it may use; <id>.spec.failure: why it gave up
     <id>.log            what it printed; <id>.log.1: what it printed before
 
 A killed caller neither loses a process nor starts it twice: the log is opened, locked (flock) and becomes the standard
@@ -12,10 +12,10 @@ whose pid was not noted any more, and it is found by its command line; one whose
 
 import errno
 import fcntl
+import logging
 import math
 import os
 import re
-import resource
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from modelyard.core.cgroups import Leaf
 from modelyard.core.errors import Conflict, Invalid, OutOfSpace, Unavailable
 from modelyard.core.folders import make_private
 from modelyard.core.settings import MIB, Settings, child_environment
@@ -31,6 +32,9 @@ from modelyard.protocol.jobs import Failure
 from modelyard.protocol.processes import Limits, Process, ProcessSpec, Role
 from modelyard.runtimes import kernel
 from modelyard.runtimes.base import COMMANDS, Runtime
+from modelyard.runtimes.bounds import bound, why_killed
+
+log = logging.getLogger("modelyard.runtimes")
 
 LOG_BYTES = 8 * MIB
 START_SECONDS = 10.0
@@ -42,7 +46,8 @@ NOT_THEIRS = frozenset({"MODELYARD_DATABASE_URL"})
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of one process. An intent as long as it has neither a pid nor an end.
 
-    `started` is the kernel's start time of the pid, counted since the boot called `boot`.
+    `started` is the kernel's start time of the pid, counted since the boot called `boot`. `cgroups` are the places of
+    its leaf (core/cgroups.py), none where its limits are held otherwise.
     """
 
     id: str
@@ -55,6 +60,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     boot: str
     pid: int | None = None
     started: int | None = None
+    cgroups: dict[str, str] = {}
     ended: bool = False
     exit_code: int | None = None
 
@@ -72,13 +78,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class LocalRuntime(Runtime):
     """Keeps nothing in memory: whoever opens it on the same data folder sees the same processes.
 
-    Of a spec's limits, memory (private writable memory, RLIMIT_DATA) and disk (largest file, RLIMIT_FSIZE) bound the
-    process here, `cpus` sets the threads of numeric libraries; processes and seconds are for the sandbox of a worker.
+    What a spec limits, bounds the process with all that comes of it: memory, cpus and processes by a cgroup (v2 or v1)
+    where one can be made and `cgroups` is true. Elsewhere memory is bounded for each process alone (private writable
+    memory, RLIMIT_DATA), and cpus and processes are not. `disk` bounds the largest file (RLIMIT_FSIZE), `cpus` also
+    sets the threads of numeric libraries; `seconds` is for the sandbox of a worker.
     """
 
-    def __init__(self, settings: Settings, *, commands: Mapping[Role, Sequence[str]] = COMMANDS) -> None:
+    def __init__(
+        self, settings: Settings, *, commands: Mapping[Role, Sequence[str]] = COMMANDS, cgroups: bool = True
+    ) -> None:
         self._settings = settings
         self._commands = commands
+        self._cgroups = cgroups
         self._folder = settings.run_folder / "processes"
         self._boot = kernel.boot()
 
@@ -113,7 +124,7 @@ class LocalRuntime(Runtime):
         while not record.ended and time.monotonic() < deadline:
             time.sleep(kernel.PAUSE)
             record = self._settle(record)
-        _kill(tree, process_id)
+        self._kill(tree, record)
         record = self._settle(record)
         if not record.ended:
             self._write(msgspec.structs.replace(record, ended=True))
@@ -130,11 +141,11 @@ class LocalRuntime(Runtime):
             return
         if not record.ended:
             raise Conflict(f"Process {process_id} is alive. Stop it first.")
-        _kill(_tree(record), process_id)
+        self._kill(_tree(record), record)
         if record.address is not None and record.address.startswith("unix:"):
             Path(record.address.removeprefix("unix:")).unlink(missing_ok=True)
         # The record goes last: what is killed in between is repeated by the next call.
-        for ending in (".spec", ".spec.failure", ".log", ".log.1", ".json"):
+        for ending in (".spec", ".spec.limits", ".spec.failure", ".log", ".log.1", ".json"):
             self._path(process_id, ending).unlink(missing_ok=True)
 
     def logs(self, process_id: str, *, lines: int = 100) -> Sequence[str]:
@@ -200,6 +211,7 @@ class LocalRuntime(Runtime):
         )
         try:
             _replace(path, spec.payload)
+            _replace(self._path(spec.id, ".spec.limits"), msgspec.json.encode(spec.limits))
             self._write(intent)
             pid = self._spawn(intent, log)
         except OSError as error:
@@ -214,7 +226,8 @@ class LocalRuntime(Runtime):
         environment = child_environment(self._settings, leave_out=NOT_THEIRS)
         environment |= {kernel.MARK: intent.spec, "PYTHONUNBUFFERED": "1"}
         if intent.limits.cpus is not None:
-            environment["OMP_NUM_THREADS"] = str(max(1, math.ceil(intent.limits.cpus)))
+            cores = len(os.sched_getaffinity(0))
+            environment["OMP_NUM_THREADS"] = str(min(cores, max(1, math.ceil(intent.limits.cpus))))
         return os.posix_spawn(
             command[0],
             command,
@@ -229,12 +242,16 @@ class LocalRuntime(Runtime):
             setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
         )
 
-    def _begun(self, intent: Record, pid: int) -> Record:
+    def _begun(self, intent: Record, pid: int, *, late: bool = False) -> Record:
+        """Note that it runs. One that is found `late`, after its start, may have children already."""
         found = kernel.stat(pid)
         if found is None:
             return self._write(msgspec.structs.replace(intent, pid=pid, ended=True))
-        _limit(pid, intent.limits)
-        return self._write(msgspec.structs.replace(intent, pid=pid, started=found.started))
+        family = [member.pid for member in _tree(intent, found.identity).members()] if late else []
+        leaf, words = bound(pid, family, intent.limits, name=intent.spec, cgroups=self._cgroups)
+        if words:
+            log.info("%s: %s", intent.id, words)
+        return self._write(msgspec.structs.replace(intent, pid=pid, started=found.started, cgroups=leaf.places))
 
     def _settle(self, record: Record) -> Record:
         """The record as it is now: a pid that was not noted, an end that was not."""
@@ -250,7 +267,18 @@ class LocalRuntime(Runtime):
         code = _exit_code(found) if found is not None and found.identity == record.identity else None
         if code is None and (known := self._read(record.id)) is not None and known.ended:
             return known
+        leaf = Leaf(record.cgroups)
+        if (failure := why_killed(leaf, code, record.limits)) is not None:
+            _replace(self._path(record.id, ".spec.failure"), msgspec.json.encode(failure))
+        leaf.remove(patience=0.0)
         return self._write(msgspec.structs.replace(record, ended=True, exit_code=code))
+
+    def _kill(self, tree: kernel.Tree, record: Record) -> None:
+        leaf = Leaf(record.cgroups)
+        leaf.kill()
+        if not tree.kill():
+            raise Unavailable(f"Process {record.id} does not end even when killed. Try again.", retry_after=5)
+        leaf.remove()
 
     def _adopted(self, intent: Record) -> Record:
         with self._claimed(intent.id) as log:
@@ -264,7 +292,7 @@ class LocalRuntime(Runtime):
             found for found in kernel.everyone() if not found.dead and kernel.arguments(found.pid)[-1:] == [intent.spec]
         ]
         leader = next((found for found in ours if found.session == found.pid), None)
-        return intent if leader is None else self._begun(intent, leader.pid)
+        return intent if leader is None else self._begun(intent, leader.pid, late=True)
 
     def _describe(self, record: Record) -> Process:
         alive = not record.ended
@@ -318,15 +346,6 @@ def _locked(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _limit(pid: int, limits: Limits) -> None:
-    bounds = {resource.RLIMIT_DATA: limits.memory, resource.RLIMIT_FSIZE: limits.disk}
-    for kind, bound in bounds.items():
-        if bound is not None:
-            # An inherited bound that is lower still may not be raised, and need not be.
-            with suppress(ProcessLookupError, PermissionError, ValueError):
-                resource.prlimit(pid, kind, (bound, bound))
-
-
 def _exit_code(dead: kernel.Stat) -> int | None:
     """Of a process that has ended and not been waited for: our own child, or one whose parent has not looked yet."""
     try:
@@ -336,13 +355,8 @@ def _exit_code(dead: kernel.Stat) -> int | None:
     return os.waitstatus_to_exitcode(status) if waited else None
 
 
-def _tree(record: Record) -> kernel.Tree:
-    return kernel.Tree(lambda mark: mark == record.spec, record.identity)
-
-
-def _kill(tree: kernel.Tree, process_id: str) -> None:
-    if not tree.kill():
-        raise Unavailable(f"Process {process_id} does not end even when killed. Try again.", retry_after=5)
+def _tree(record: Record, root: tuple[int, int] | None = None) -> kernel.Tree:
+    return kernel.Tree(lambda mark: mark == record.spec, root or record.identity)
 
 
 def _listens(address: str | None) -> bool:

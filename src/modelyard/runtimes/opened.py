@@ -7,7 +7,7 @@ from modelyard.runtimes.base import Runtime
 REGISTRY: Registry[Runtime] = Registry(
     "modelyard.runtimes",
     Runtime,  # type: ignore[type-abstract]
-    exclude=frozenset({"opened", "kernel"}),
+    exclude=frozenset({"bounds", "kernel", "opened"}),
 )
 
 

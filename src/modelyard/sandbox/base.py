@@ -17,18 +17,19 @@ from modelyard.protocol.processes import Limits
 class Command:
     """What to run.
 
-    `argv` is run with the working folder at `/job`. `work` is the host's folder that is writable as `/job`;
-    `readable` maps absolute paths inside to host paths that are bound read-only. `events_fd`, when given, is an open
-    descriptor that the command inherits as file descriptor 3. `python` makes the platform's own interpreter and
-    packages readable at their own paths.
+    `argv` is run with the working folder at `/job`. `work` is the host's folder that is writable as `/job`; None: an
+    empty one in memory, of at most 64 MiB, so that the command writes nothing to the host's disk. `readable` maps
+    absolute paths inside to host paths that are bound read-only. `events_fd`, when given, is an open descriptor that
+    the command inherits as file descriptor 3. `python` makes the platform's own interpreter and packages readable at
+    their own paths.
 
     While the command runs, `work` may belong to another user of the host; afterwards all in it belongs to the owner
     that `work` had before. What lies in it then is a stranger's: follow no links, believe no sizes.
     """
 
     argv: Sequence[str]
-    work: Path
     limits: Limits
+    work: Path | None = None
     readable: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     events_fd: int | None = None

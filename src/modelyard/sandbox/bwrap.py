@@ -15,10 +15,9 @@ from modelyard.protocol.processes import Limits
 from modelyard.sandbox import interpreter, privileges, processes, seccomp, uids
 from modelyard.sandbox.base import Command, Running, Sandbox, Verdict
 from modelyard.sandbox.canaries import try_to_escape
-from modelyard.sandbox.cgroups import Leaf
-from modelyard.sandbox.supervised import BASIC_ENVIRONMENT, Plan, Supervised, standard_rlimits
+from modelyard.sandbox.supervised import BASIC_ENVIRONMENT, Plan, Supervised, make_leaf, standard_rlimits
 
-_TEMPORARY, _SHARED = 256 << 20, 256 << 20  # bytes of /tmp and /dev/shm
+_TEMPORARY, _SHARED, _WORK = 256 << 20, 256 << 20, 64 << 20  # bytes of /tmp, /dev/shm and a /job in memory
 _EVENTS, _STATUS, _FILTER, _LOCK = 3, 10, 11, 12  # descriptor numbers in bubblewrap
 
 _ISOLATION = (
@@ -77,7 +76,7 @@ class Bwrap(Sandbox):
 
 
 def _missing_layers() -> tuple[str, ...]:
-    leaf = Leaf(Limits())
+    leaf = make_leaf(Limits())
     leaf.remove()
     missing = [f"cgroup {controller}" for controller in leaf.missing]
     if seccomp.program(os.uname().machine) is None:
@@ -100,7 +99,7 @@ class _Preparation:
     def prepare(self) -> None:
         """Everything, in the order in which it must be undone backwards."""
         plan, command = self._plan, self._command
-        plan.leaf = Leaf(command.limits)
+        plan.leaf = make_leaf(command.limits)
         self._orders["cgroups"] = plan.leaf.members
         if privileges.may_change_user():
             self._take_user()
@@ -119,9 +118,10 @@ class _Preparation:
         self._plan.at_end.callback(os.close, lock)
         self._orders["uid"] = uid
         self._plan.pass_on(_LOCK, lock)
-        owner = self._command.work.stat()
-        self._plan.at_end.callback(processes.give, self._command.work, owner.st_uid, owner.st_gid)
-        processes.give(self._command.work, uid, uid)
+        if self._command.work is not None:
+            owner = self._command.work.stat()
+            self._plan.at_end.callback(processes.give, self._command.work, owner.st_uid, owner.st_gid)
+            processes.give(self._command.work, uid, uid)
 
     def _rlimits(self) -> dict[str, int]:
         limits, missing = self._command.limits, self._plan.leaf.missing
@@ -180,16 +180,12 @@ class _Preparation:
         for inside, outside in self._command.readable.items():
             words += ["--ro-bind", self._reachable(outside), inside]
         # Last: what bubblewrap itself lays out for mount points would be writable otherwise, and bounded by nothing.
-        return [
-            *words,
-            "--bind",
-            self._reachable(self._command.work),
-            "/job",
-            "--remount-ro",
-            "/dev",
-            "--remount-ro",
-            "/",
-        ]
+        return [*words, *self._job(), "--remount-ro", "/dev", "--remount-ro", "/"]
+
+    def _job(self) -> list[str]:
+        if self._command.work is None:
+            return ["--size", str(_WORK), "--tmpfs", "/job"]
+        return ["--bind", self._reachable(self._command.work), "/job"]
 
     def _reachable(self, path: Path) -> str:
         """Where the launcher will find `path` once it has given up the right to pass closed folders."""

@@ -11,7 +11,7 @@ from modelyard.sandbox.base import Sandbox, Verdict
 UNCONFINED = "unconfined"
 _PREFERRED = ("bwrap",)
 _HELPERS = frozenset(
-    "canaries cgroups choose escape interpreter launcher privileges processes run seccomp supervised uids".split()  # noqa: SIM905
+    "canaries choose escape interpreter launcher privileges processes run seccomp supervised uids".split()  # noqa: SIM905
 )
 
 SANDBOXES: Registry[Sandbox] = Registry("modelyard.sandbox", Sandbox, exclude=_HELPERS)  # type: ignore[type-abstract]

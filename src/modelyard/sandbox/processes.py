@@ -1,9 +1,11 @@
-"""Looking at, ending and tidying after a process tree through /proc, where no cgroup does it."""
+"""Looking at, awaiting, ending and tidying after a process tree through /proc, where no cgroup does it."""
 
 import contextlib
 import os
+import select
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -78,6 +80,29 @@ def give(folder: Path, uid: int, gid: int) -> None:
         with contextlib.suppress(OSError):
             os.chown(entry.path, uid, gid, follow_symlinks=False)
     os.chown(folder, uid, gid, follow_symlinks=False)
+
+
+@contextlib.contextmanager
+def watched(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
+    """What waits so many seconds for the end of a process, and says whether it came."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:  # not every kernel has it; the other way looks every few milliseconds
+        yield lambda seconds: _waited(process, seconds)
+        return
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    try:
+        yield lambda seconds: bool(poll.poll(seconds * 1000)) and _waited(process, None)
+    finally:
+        os.close(descriptor)
+
+
+def _waited(process: subprocess.Popen[bytes], seconds: float | None) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+        return True
+    return False
 
 
 def _all() -> Iterator[tuple[int, int, int]]:

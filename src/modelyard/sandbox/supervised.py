@@ -17,14 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from modelyard.core.cgroups import Leaf
 from modelyard.core.errors import Unavailable
+from modelyard.core.quantities import size
 from modelyard.protocol.processes import Limits
 from modelyard.sandbox import interpreter, processes
 from modelyard.sandbox.base import Limit, Outcome, Running
-from modelyard.sandbox.cgroups import Leaf
 from modelyard.sandbox.launcher import Orders
 
 LONGEST_LINE = 16 * 1024
+_OWN_PROCESSES = 3  # the launcher, and the sandbox's two
 _TICK = 0.1
 _SAMPLE = 0.5
 _LAST_MOMENTS = 2.0
@@ -61,10 +63,10 @@ class Plan:
     """
 
     limits: Limits
-    work: Path
+    work: Path | None
     started_in: Mapping[str, str] = field(default_factory=dict)
     orders: Orders = field(default_factory=_no_orders)
-    leaf: Leaf = field(default_factory=lambda: Leaf(Limits(), create=False))
+    leaf: Leaf = field(default_factory=Leaf)
     lent: list[int] = field(default_factory=list)
     status: int = -1
     at_end: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -177,9 +179,9 @@ class Supervised(Running):
 
     def _await_end(self, process: subprocess.Popen[bytes]) -> None:
         limits, sampled = self._plan.limits, self._began
+        ends = self._plan.at_end.enter_context(processes.watched(process))
         while not self._error:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_TICK)
+            if ends(_TICK):
                 return None
             now = time.monotonic()
             if limits.seconds is not None and now - self._began > limits.seconds:
@@ -205,16 +207,18 @@ class Supervised(Running):
         missing = "memory" in self._plan.leaf.missing and self._plan.limits.memory is not None
         return missing and any(word in self._last_error_line for word in _REFUSED_MEMORY)
 
+    def _filled_disk(self) -> bool:
+        work, disk = self._plan.work, self._plan.limits.disk
+        return work is not None and disk is not None and processes.largest_file(work) >= disk
+
     def _judge(self, code: int) -> Outcome:
         if code != 0 and not self._ended_by[0] and not self._stopping:
             if self._plan.leaf.out_of_memory() or self._was_refused_memory():
                 self._end_by_memory()
             elif not self._setup_done:
                 self._end_by("setup", f"could not be shut in: {self._first_error_line or 'no reason was given'}")
-            elif (
-                self._plan.limits.disk is not None and processes.largest_file(self._plan.work) >= self._plan.limits.disk
-            ):
-                self._end_by("disk", f"wrote a file of more than {size(self._plan.limits.disk)}")
+            elif self._filled_disk():
+                self._end_by("disk", f"wrote a file of more than {size(self._plan.limits.disk or 0)}")
         limit, reason = self._ended_by
         return Outcome(
             exit_code=code if code >= 0 else 128 - code,
@@ -260,14 +264,6 @@ class Supervised(Running):
                 self._on_line(stream, line)
 
 
-def size(count: int) -> str:
-    """Bytes for a person: "512 MiB"."""
-    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if count >= factor:
-            return f"{count / factor:.4g} {unit}"
-    return f"{count} bytes"
-
-
 def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread:
     thread = threading.Thread(target=target, args=arguments, daemon=True)
     thread.start()
@@ -276,6 +272,12 @@ def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread
 
 def _adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def make_leaf(limits: Limits) -> Leaf:
+    """The cgroup leaf of a confined command."""
+    processes = None if limits.processes is None else limits.processes + _OWN_PROCESSES
+    return Leaf.make(memory=limits.memory, processes=processes, cpus=limits.cpus)
 
 
 def standard_rlimits(limits: Limits) -> dict[str, int]:

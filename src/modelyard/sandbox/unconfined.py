@@ -3,12 +3,12 @@
 Never chosen silently: only for code that comes with the platform, and only where an administrator allowed it.
 """
 
+import tempfile
 from collections.abc import Callable, Mapping
 
 from modelyard.sandbox import interpreter
 from modelyard.sandbox.base import Command, Running, Sandbox, Verdict
-from modelyard.sandbox.cgroups import Leaf
-from modelyard.sandbox.supervised import BASIC_ENVIRONMENT, Plan, Supervised, standard_rlimits
+from modelyard.sandbox.supervised import BASIC_ENVIRONMENT, Plan, Supervised, make_leaf, standard_rlimits
 
 
 class Unconfined(Sandbox):
@@ -24,9 +24,12 @@ class Unconfined(Sandbox):
         self, environment: Mapping[str, str], command: Command, on_line: Callable[[str, str], None]
     ) -> Running:
         """`start`, with an environment for the launcher."""
-        plan = Plan(limits=command.limits, work=command.work, started_in=environment, leaf=Leaf(command.limits))
+        plan = Plan(limits=command.limits, work=command.work, started_in=environment, leaf=make_leaf(command.limits))
         path = f"{interpreter.executables()}:{BASIC_ENVIRONMENT['PATH']}"
-        folder = str(command.work.absolute())
+        if command.work is None:
+            folder = plan.at_end.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-job-"))
+        else:
+            folder = str(command.work.absolute())
         rlimits = standard_rlimits(command.limits)
         if command.limits.memory is not None and "memory" in plan.leaf.missing:
             rlimits["RLIMIT_DATA"] = command.limits.memory

@@ -13,10 +13,12 @@ from modelyard.sdk.connection import AsyncConnection, SyncConnection
 from modelyard.sdk.datasets import Datasets
 from modelyard.sdk.deployments import Deployments
 from modelyard.sdk.flow import Async, Connection, Flow, Mode, Resource, Sync, operation
+from modelyard.sdk.limits import Limits
 from modelyard.sdk.models import Models, Prefixes
 from modelyard.sdk.predictions import Predicting, Predictions
 from modelyard.sdk.profile import resolve
 from modelyard.sdk.training import Jobs, Run, Runs, Tasks
+from modelyard.sdk.usage import Usage
 
 
 class _Resources(Resource[Mode], Generic[Mode]):
@@ -36,6 +38,8 @@ class _Resources(Resource[Mode], Generic[Mode]):
         self.prefixes: Prefixes[Mode] = Prefixes(connection)
         self.models: Models[Mode] = Models(connection)
         self.deployments: Deployments[Mode] = Deployments(connection)
+        self.limits: Limits[Mode] = Limits(connection)
+        self.usage: Usage[Mode] = Usage(connection)
 
     @property
     def url(self) -> str:

@@ -1,5 +1,6 @@
 """One version held in memory: bytes of many requests in, bytes of as many answers out, with one call of the model."""
 
+import json
 import logging
 import math
 import time
@@ -11,13 +12,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.core.errors import Broken, ModelyardError
+from modelyard.core.errors import Broken, ModelyardError, TimedOut, Unavailable
 from modelyard.formats.base import Batch, Predictor
 from modelyard.formats.codec import Codec, Row
 from modelyard.formats.folder import read_artifact
 from modelyard.formats.registry import open_version
 from modelyard.protocol.frames import Content
 from modelyard.protocol.processes import HeldVersion
+from modelyard.serving.forms.base import Asked
+from modelyard.serving.forms.table import Forms
 
 log = logging.getLogger("modelyard.replica")
 
@@ -43,55 +46,89 @@ class Answer(NamedTuple):
 
 
 class Held:
-    """A loaded version. Not thread-safe, as its predictor is not."""
+    """A loaded version. Not thread-safe, as its predictor is not. `seconds` is what its last call of the model took."""
+
+    seconds: float = 0.0
 
     def __init__(self, predictor: Predictor, *, model: str, version: str) -> None:
         self.model = model
         self.version = version
         self._codec = Codec(predictor.signature)
+        self._forms = Forms(self._codec, model=model, version=version)
         self._predictor = predictor
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """An answer for each request, in order. Never raises: what is wrong with one is its own answer."""
-        answers: dict[int, Answer] = {}
-        spans: list[tuple[int, int, int]] = []
-        rows: list[Row] = []
-        for place, request in enumerate(requests):
+        if len(requests) == 1:
+            return [self._alone(requests[0])]
+        answers: list[Answer | None] = [None] * len(requests)
+        asked: list[tuple[int, Asked]] = []
+        for place, (body, content) in enumerate(requests):
             try:
-                read = self._codec.read(request.body, request.content & 15)
+                asked.append((place, self._forms.read(body, content & 15)))
             except Exception as error:  # noqa: BLE001 - whatever it is, the others are to be answered
                 answers[place] = self._refusal(error)
-                continue
-            spans.append((place, len(rows), len(rows) + len(read.rows)))
-            rows.extend(read.rows)
-        if rows:
-            answers |= self._predict(requests, rows, spans)
-        return [answers[place] for place in range(len(requests))]
+        if asked:
+            self._together(requests, asked, answers)
+        return [answer for answer in answers if answer is not None]
 
-    def _predict(
-        self, requests: Sequence[Request], rows: Sequence[Row], spans: Sequence[tuple[int, int, int]]
-    ) -> dict[int, Answer]:
+    def _alone(self, request: Request) -> Answer:
+        body, content = request
         try:
-            values = self._call(self._codec.batch(rows))
+            data, wish = self._forms.read(body, content & 15)
+            values = self._call(data if isinstance(data, Batch) else self._codec.batch(data))
+            answered, body = self._forms.write(values, content >> 4, wish)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            return self._refusal(error)
+        return Answer(200, answered, len(values), body)
+
+    def _together(
+        self, requests: Sequence[Request], asked: Sequence[tuple[int, Asked]], answers: list[Answer | None]
+    ) -> None:
+        """Fill in the answers with one call of the model."""
+        try:
+            values = self._call(self._batch([each.data for _, each in asked]))
         except Exception as error:  # noqa: BLE001 - it may be the rows of one request only
-            if len(spans) == 1:
-                return {spans[0][0]: self._refusal(error)}
-            return {place: self.answer([requests[place]])[0] for place, _, _ in spans}
-        return {place: self._encoded(values[start:end], requests[place]) for place, start, end in spans}
+            together = isinstance(error, TimedOut | Unavailable)
+            for place, _ in asked:
+                answers[place] = self._refusal(error) if together else self._alone(requests[place])
+            return
+        start = 0
+        for place, (data, wish) in asked:
+            end = start + (data.rows if isinstance(data, Batch) else len(data))
+            try:
+                answered, body = self._forms.write(values[start:end], requests[place].content >> 4, wish)
+                answers[place] = Answer(200, answered, end - start, body)
+            except Exception as error:  # noqa: BLE001 - the others are to be answered
+                answers[place] = self._refusal(error)
+            start = end
+
+    def _batch(self, parts: Sequence[Sequence[Row] | Batch]) -> Batch:
+        """The rows of several requests as one batch, in order."""
+        rows: list[Row] = []
+        batches: list[Batch] = []
+        for part in parts:
+            if isinstance(part, Batch):
+                if rows:
+                    batches.append(self._codec.batch(rows))
+                    rows = []
+                batches.append(part)
+            else:
+                rows.extend(part)
+        if rows:
+            batches.append(self._codec.batch(rows))
+        if len(batches) == 1:
+            return batches[0]
+        numbers, strings = zip(*batches, strict=True)
+        return Batch(np.concatenate(numbers), np.concatenate(strings))
 
     def _call(self, batch: Batch) -> NDArray[np.float32]:
+        began = time.perf_counter()
         values = self._predictor.predict(batch)
+        self.seconds = time.perf_counter() - began
         if len(values) != batch.rows:
             raise Broken(f"{self.model} {self.version} answered {len(values)} rows to {batch.rows}. Train it again.")
         return values
-
-    def _encoded(self, values: NDArray[np.float32], request: Request) -> Answer:
-        content = request.content >> 4
-        try:
-            body = self._codec.encode(values, content, model=self.model, version=self.version)
-        except Exception as error:  # noqa: BLE001 - the others are to be answered
-            return self._refusal(error)
-        return Answer(200, content, len(values), body)
 
     def _refusal(self, error: Exception) -> Answer:
         if not isinstance(error, ModelyardError):
@@ -124,7 +161,12 @@ class Held:
 
 def refusal(error: ModelyardError) -> Answer:
     """The house's error body, without the request's id, which the gateway knows."""
-    return Answer(error.status, Content.JSON, 0, msgspec.json.encode({"error": error.to_dict(), "request_id": ""}))
+    body = {"error": error.to_dict(), "request_id": ""}
+    try:
+        return Answer(error.status, Content.JSON, 0, msgspec.json.encode(body))
+    except UnicodeEncodeError:
+        # It quotes half a surrogate pair from the request, which only an escape can write.
+        return Answer(error.status, Content.JSON, 0, json.dumps(body).encode())
 
 
 def load(version: HeldVersion, folder: Path) -> Held:

@@ -75,8 +75,9 @@ def _from_validation(error: RequestValidationError) -> errors.ModelyardError:
 
 
 def _place(parts: tuple[Any, ...]) -> str:
-    inner = [str(part) for part in parts if part not in {"body", "query", "path", "header"}]
-    return ".".join(inner) or str(parts[0])
+    # The first part says where the value came from, the others are its place there.
+    inner = parts[1:] if parts[0] in {"body", "query", "path", "header"} else parts
+    return ".".join(str(part) for part in inner) or str(parts[0])
 
 
 def _from_http(request: Request, error: HTTPException) -> errors.ModelyardError:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -106,6 +106,14 @@ def list_keys(session: Session, principal: Principal, paging: Paging) -> Rows:
     return queries.keys_of(session, principal.user, paging)
 
 
+def find_key(session: Session, principal: Principal, key_id: str) -> ApiKeyRow:
+    """A key of the caller's organisation that was not revoked, whosever it is. Raises NotFound."""
+    key = session.get(ApiKeyRow, key_id)
+    if key is None or key.organisation != principal.organisation or key.revoked_at is not None:
+        raise NotFound(f"There is no API key {key_id!r}. See `modelyard key list`.")
+    return key
+
+
 def revoke_key(session: Session, principal: Principal, key_id: str, now: datetime) -> ApiKeyRow:
     """End a key of the caller's, by id. Raises NotFound. Revoking twice changes nothing."""
     key = session.get(ApiKeyRow, key_id)
@@ -145,6 +153,22 @@ def callers(session: Session, now: datetime) -> tuple[dict[str, Caller], dict[st
     keys = {key.digest: _caller(owner, key) for key, owner in queries.live_keys(session, now)}
     users = {user.id: _caller(user, None) for user in queries.live_users(session)}
     return keys, users
+
+
+def callers_mark(session: Session, now: datetime) -> tuple[int, ...]:
+    """Figures that differ wherever `callers` would: cheap enough to be asked for several times a second."""
+    return queries.callers_mark(session, now)
+
+
+def callers_of(session: Session, principal: Principal) -> list[str]:
+    """The ids under which the principal's user calls: the user's own, and those of all keys, revoked ones too."""
+    return [principal.user, *queries.key_ids(session, principal.user)]
+
+
+def organisations_of(session: Session, callers: Collection[str]) -> dict[str, str]:
+    """Whose these callers (ids of keys or users) are; one that nobody knows counts as the first organisation's."""
+    known, first = queries.organisations_of(session, callers), queries.any_organisation(session)
+    return {caller: known.get(caller) or (first.id if first else "") for caller in callers}
 
 
 def use_is_stale(session: Session, principal: Principal, now: datetime) -> bool:

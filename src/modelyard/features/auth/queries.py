@@ -1,9 +1,9 @@
 """SQL over users and keys. Private to this feature."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.features.auth.tables import ApiKeyRow, OrganisationRow, UserRow
@@ -42,6 +42,20 @@ def keys_of(session: Session, user_id: str, paging: Paging) -> Rows:
     return page(session, select(ApiKeyRow).where(ApiKeyRow.user == user_id), ApiKeyRow.id, paging)
 
 
+def key_ids(session: Session, user_id: str) -> Sequence[str]:
+    """The ids of a user's keys, revoked ones among them."""
+    return session.scalars(select(ApiKeyRow.id).where(ApiKeyRow.user == user_id)).all()
+
+
+def organisations_of(session: Session, callers: Collection[str]) -> dict[str, str]:
+    """The organisations of keys and users, by id."""
+    found: dict[str, str] = {}
+    for table in (ApiKeyRow, UserRow):
+        rows = session.execute(select(table.id, table.organisation).where(table.id.in_(callers)))
+        found.update((key, organisation) for key, organisation in rows)
+    return found
+
+
 def live_keys(session: Session, now: datetime) -> Sequence[tuple[ApiKeyRow, UserRow]]:
     """Every key that opens something now, with its owner."""
     query = (
@@ -55,6 +69,17 @@ def live_keys(session: Session, now: datetime) -> Sequence[tuple[ApiKeyRow, User
         .order_by(ApiKeyRow.id)
     )
     return [(key, owner) for key, owner in session.execute(query)]
+
+
+def callers_mark(session: Session, now: datetime) -> tuple[int, ...]:
+    """How many keys and users there are, revoked, expired and disabled ones apart: none of these counts ever falls."""
+    keys = select(
+        func.count(),
+        func.count(ApiKeyRow.revoked_at),
+        func.coalesce(func.sum(case((ApiKeyRow.expires_at <= now, 1), else_=0)), 0),
+    ).select_from(ApiKeyRow)
+    users = select(func.count(), func.coalesce(func.sum(case((UserRow.disabled, 1), else_=0)), 0)).select_from(UserRow)
+    return (*map(int, session.execute(keys).one()), *map(int, session.execute(users).one()))
 
 
 def live_users(session: Session) -> Sequence[UserRow]:

@@ -41,7 +41,7 @@ def show(build: str, caller: Reader, session: DbSession) -> schemas.Build:
 @router.post("/plans")
 def plan(body: schemas.PlanRequest, caller: Reader) -> schemas.Plan:  # noqa: ARG001
     """How an intent would be understood, without training anything."""
-    return planner.plan(body.intent, body.profile, target=body.target)
+    return planner.plan(body.intent, body.profile.model_dump(), target=body.target)
 
 
 def _build(session: DbSession, going: training.Going) -> schemas.Build:

@@ -43,11 +43,27 @@ class Plan(BaseModel):
     reasons: list[Reason]
 
 
+class ProfiledColumn(BaseModel, extra="allow"):
+    """What is known of a column: `top` are its most frequent values with their counts."""
+
+    name: str = Field(min_length=1)
+    kind: str
+    distinct: int = Field(ge=0)
+    identifier: bool = False
+    top: list[tuple[Any, float]] = Field(default_factory=list)
+
+
+class TableProfile(BaseModel, extra="allow"):
+    """A table as an import describes it; see `GET /api/v1/datasets/{name}/samples`."""
+
+    columns: list[ProfiledColumn] = Field(min_length=1)
+
+
 class PlanRequest(BaseModel):
     """An intent and a profile to read it against."""
 
     intent: str = Field(min_length=3, max_length=2000)
-    profile: dict[str, Any]
+    profile: TableProfile
     target: str | None = None
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import CursorResult, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.features.deployments.tables import (
+    CanaryRow,
     DeploymentRow,
     EventRow,
     GatewayRow,
@@ -26,6 +27,12 @@ def deployment(session: Session, organisation: str, key: str) -> DeploymentRow |
     wanted = or_(DeploymentRow.key == key, DeploymentRow.id == key)
     query = select(DeploymentRow).where(DeploymentRow.organisation == organisation, wanted)
     return session.scalars(query.where(DeploymentRow.wanted != "deleted")).first()
+
+
+def locked(session: Session, deployment_id: str) -> DeploymentRow | None:
+    """A deployment as it is now, kept from other transactions until this one ends; on SQLite only one writes anyway."""
+    query = select(DeploymentRow).where(DeploymentRow.id == deployment_id).with_for_update()
+    return session.scalars(query, execution_options={"populate_existing": True}).first()
 
 
 def deployment_or_leftover(session: Session, organisation: str, key: str) -> DeploymentRow | None:
@@ -54,6 +61,26 @@ def revision(session: Session, deployment_id: str, number: int) -> RevisionRow |
 def revisions(session: Session, deployment_id: str, paging: Paging) -> Rows:
     """A deployment's revisions, newest first."""
     return page(session, select(RevisionRow).where(RevisionRow.deployment == deployment_id), RevisionRow.id, paging)
+
+
+def canaries(session: Session, deployment_id: str, paging: Paging) -> Rows:
+    """A deployment's canaries, newest first."""
+    return page(session, select(CanaryRow).where(CanaryRow.deployment == deployment_id), CanaryRow.id, paging)
+
+
+def last_canaries(session: Session, deployment_id: str) -> Sequence[CanaryRow]:
+    """The last canary of each model of a deployment."""
+    last = select(func.max(CanaryRow.id)).where(CanaryRow.deployment == deployment_id).group_by(CanaryRow.model)
+    return session.scalars(select(CanaryRow).where(CanaryRow.id.in_(last)).order_by(CanaryRow.model)).all()
+
+
+def running_canaries(session: Session, deployment_id: str | None = None) -> Sequence[CanaryRow]:
+    """The canaries that run, in one deployment or in all; in those that are stopped they rest."""
+    query = select(CanaryRow).where(CanaryRow.state == "running").order_by(CanaryRow.id)
+    if deployment_id is not None:
+        return session.scalars(query.where(CanaryRow.deployment == deployment_id)).all()
+    there = query.join(DeploymentRow, DeploymentRow.id == CanaryRow.deployment)
+    return session.scalars(there.where(DeploymentRow.wanted == "running")).all()
 
 
 def replicas(session: Session, deployment_id: str) -> Sequence[ReplicaRow]:
@@ -89,7 +116,7 @@ def drop_tables_before(session: Session, number: int) -> None:
 
 def drop_deployment(session: Session, deployment_id: str) -> None:
     """Remove a deployment and all that belongs to it."""
-    for table in (EventRow, ReplicaRow, RevisionRow):
+    for table in (EventRow, CanaryRow, ReplicaRow, RevisionRow):
         session.execute(delete(table).where(table.deployment == deployment_id))
     session.execute(delete(DeploymentRow).where(DeploymentRow.id == deployment_id))
 

@@ -18,27 +18,39 @@ PATIENCE = timedelta(seconds=10)
 class Seen:
     """One replica as it is.
 
-    `alive` is whether its process runs, `since` when it came into `state`, `known` whether every gateway knows of that.
+    `content` is what it holds. `alive` is whether its process runs, `hung` whether that does not answer any more,
+    `since` when it came into `state`, `known` whether every gateway knows of that.
     """
 
     id: str
-    revision: int
+    content: int
     state: str
     alive: bool
     known: bool
     since: datetime
+    hung: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a deployment is to be. `empty` is a revision that holds no version."""
+    """What a deployment is to be.
+
+    `content` is the number of the revision whose replicas fit; revisions that differ in weights and rules only share
+    it, so that a change between them touches no replica. `empty` is a revision that holds no version. With `replicas`
+    0 it is asleep: as it is to be, but without a process until somebody asks.
+    """
 
     running: bool
-    revision: int
+    content: int
     replicas: int
     empty: bool
     not_before: datetime | None
     start_limit: timedelta
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it is to be there without a replica."""
+        return self.running and not self.empty and self.replicas == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,39 +61,49 @@ class Steps:
     drain: tuple[str, ...] = ()
     end: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    hung: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
 
 
 def decide(wanted: Wanted, replicas: Sequence[Seen], now: datetime) -> Steps:
     """The next steps.
 
-    lost: the process died by itself. late: it did not become ready in time and is to be ended.
+    lost: the process died by itself. hung: it runs and does not answer, so it is to be killed. late: it did not become
+    ready in time and is to be ended.
     drain: the routing table is to leave it out. end: no gateway sends it anything any more, so it is to be stopped.
     """
-    lost = tuple(seen.id for seen in replicas if not seen.alive and seen.state in {"starting", "ready"})
-    there = [seen for seen in replicas if seen.id not in lost]
-    late = tuple(seen.id for seen in there if seen.state == "starting" and now - seen.since > wanted.start_limit)
-    there = [seen for seen in there if seen.id not in late]
-    end = tuple(
-        seen.id
+    lost = [seen for seen in replicas if not seen.alive and seen.state in {"starting", "ready"}]
+    hung = [seen for seen in replicas if seen.alive and seen.hung and seen.state == "ready"]
+    late = [
+        seen for seen in replicas if seen.alive and seen.state == "starting" and now - seen.since > wanted.start_limit
+    ]
+    gone = {seen.id for seen in (*lost, *hung, *late)}
+    there = [seen for seen in replicas if seen.id not in gone]
+    end = [
+        seen
         for seen in there
         if seen.state == "draining" and (seen.known or not seen.alive or now - seen.since >= PATIENCE)
-    )
-    current = [seen for seen in there if seen.state in {"starting", "ready"}]
+    ]
+    drain, start = _changes(wanted, [seen for seen in there if seen.state != "draining"], now)
+    return Steps(start=start, drain=_ids(drain), end=_ids(end), lost=_ids(lost), hung=_ids(hung), late=_ids(late))
+
+
+def _changes(wanted: Wanted, current: Sequence[Seen], now: datetime) -> tuple[Sequence[Seen], int]:
+    """Which of the `current` replicas are to leave, and how many are to be started."""
     if not wanted.running or wanted.empty:
-        return Steps(drain=_ids(current), end=end, lost=lost, late=late)
-    new = [seen for seen in current if seen.revision == wanted.revision]
+        return current, 0
+    new = [seen for seen in current if seen.content == wanted.content]
     ready = [seen for seen in new if seen.state == "ready" and seen.known]
-    # Starting ones of an older revision will never be wanted; ready ones serve until the new ones do.
+    # Starting ones of an older content will never be wanted; ready ones serve until the new ones do.
     old = [
         seen
         for seen in current
-        if seen.revision != wanted.revision and (seen.state == "starting" or len(ready) >= wanted.replicas)
+        if seen.content != wanted.content and (seen.state == "starting" or len(ready) >= wanted.replicas)
     ]
-    surplus = sorted(new, key=lambda seen: (seen.state != "ready", seen.since))[wanted.replicas :]
+    # Those that serve stay: a replica that some gateway does not know yet is no replacement for one that all know.
+    surplus = sorted(new, key=lambda seen: (seen.state != "ready", not seen.known, seen.since))[wanted.replicas :]
     may_start = wanted.not_before is None or wanted.not_before <= now
-    start = max(0, wanted.replicas - len(new)) if may_start else 0
-    return Steps(start=start, drain=_ids([*old, *surplus]), end=end, lost=lost, late=late)
+    return [*old, *surplus], max(0, wanted.replicas - len(new)) if may_start else 0
 
 
 def back_off(failures: int) -> timedelta:
@@ -92,7 +114,7 @@ def back_off(failures: int) -> timedelta:
 def state_of(wanted: Wanted, replicas: Sequence[Seen], failures: int) -> DeploymentState:
     """The one word for how a deployment is: ready means that every gateway answers with it."""
     ready = [seen for seen in replicas if seen.state == "ready" and seen.alive and seen.known]
-    new = [seen for seen in ready if seen.revision == wanted.revision]
+    new = [seen for seen in ready if seen.content == wanted.content]
     if not wanted.running or wanted.empty:
         return "stopped" if not ready else "updating"
     if len(new) >= wanted.replicas:

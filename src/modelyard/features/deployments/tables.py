@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from modelyard.features.deployments.schemas import DeploymentState, DeploymentWish
+from modelyard.features.deployments.schemas import CanaryState, DeploymentState, DeploymentWish, Lane
 from modelyard.storage.db.base import Owned, Table
 
 
@@ -28,7 +28,7 @@ class DeploymentRow(Owned, Table):
     key: Mapped[str]
     environment: Mapped[str]
     replicas: Mapped[int]
-    lane: Mapped[str]
+    lane: Mapped[Lane] = mapped_column(String)
     autoscale: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     wanted: Mapped[DeploymentWish] = mapped_column(String)
     revision: Mapped[int]
@@ -102,7 +102,7 @@ class CanaryRow(Owned, Table):
     step: Mapped[int]
     since: Mapped[datetime]
     baseline: Mapped[dict[str, Any]] = mapped_column(JSON)
-    state: Mapped[str]
+    state: Mapped[CanaryState] = mapped_column(String)
     reason: Mapped[str]
 
 

@@ -120,6 +120,11 @@ def versions_by_id(session: Session, version_ids: Sequence[str]) -> dict[str, Fo
     return {version.id: Found(version, model) for version, model in queries.versions_by_id(session, version_ids)}
 
 
+def stages(session: Session) -> dict[str, Stage]:
+    """The versions that bear a stage, by id."""
+    return queries.stages(session)
+
+
 def delete_version(session: Session, principal: Principal, name: ModelName) -> str:
     """Forget a version; the object-store prefix to be removed. Its number is not given again. Raises InUse."""
     check(principal, "write", prefix=name.prefix)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, false, func, or_, select
 from sqlalchemy.orm import Session
 
+from modelyard.features.models.schemas import Stage
 from modelyard.features.models.tables import HoldRow, ModelRow, PrefixRow, VersionRow
 from modelyard.storage.db.paging import Paging, Rows, page
 
@@ -62,6 +63,12 @@ def versions_by_id(session: Session, ids: Sequence[str]) -> Sequence[tuple[Versi
     """Versions with their models, in no order."""
     query = select(VersionRow, ModelRow).join(ModelRow, ModelRow.id == VersionRow.model).where(VersionRow.id.in_(ids))
     return [(version, owner) for version, owner in session.execute(query)]
+
+
+def stages(session: Session) -> dict[str, Stage]:
+    """The stage of every version that bears one, by its id."""
+    query = select(VersionRow.id, VersionRow.stage).where(VersionRow.stage.is_not(None))
+    return {version: stage for version, stage in session.execute(query) if stage is not None}
 
 
 def holders(session: Session, version_ids: Sequence[str]) -> Sequence[str]:

@@ -1,0 +1,1 @@
+"""Usage: what was called, by whom and how much, in totals by the hour."""

@@ -1,0 +1,1 @@
+"""How fast a key may ask, and how fast all callers together may ask of a prefix."""
