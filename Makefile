@@ -9,6 +9,8 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+# The real clients of the protocols that are served, which do not go together with what we need.
+CLIENTS := .venv-clients
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Two workers suit two cores: many tests start whole platforms. More by `make test JOBS=8`.
 JOBS ?= 2
@@ -21,7 +23,7 @@ help: ## Show this list
 demo: $(VENV)/.runtime ## From a table to a URL in a minute, then stay up until Ctrl-C (ONCE=1: stop at the end)
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
-test: $(VENV)/.test $(VENV)/.check ## Run all tests (TESTS=path, JOBS=n); at the end, what could not be tested here, by name
+test: $(VENV)/.test $(VENV)/.check $(CLIENTS)/.made ## Run all tests (TESTS=path, JOBS=n); at the end, what could not be tested here, by name
 	@MODELYARD_TESTS_MISSING="$$(scripts/system-packages $(BIN)/python)" $(BIN)/python -m pytest \
 		--numprocesses $(JOBS) --dist loadgroup $(TESTS)
 
@@ -40,8 +42,9 @@ docs: $(VENV)/.docs ## Build the documentation into site/; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder dirhtml docs site
 	@echo "site/index.html is written."
 
-bench: $(VENV)/.test ## Run the benchmarks and print ratios
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.test ## Our data plane against its peers, into docs/benchmarks.md (QUICK=1, ONLY=name,name, ROUNDS=n)
+	@$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS))
 
 constraints: ## Pin every dependency anew, from a fresh environment
 	rm -rf $(VENV)-constraints
@@ -53,7 +56,7 @@ constraints: ## Pin every dependency anew, from a fresh environment
 	rm -rf $(VENV)-constraints
 
 clean: ## Remove everything that was built or installed here
-	rm -rf $(VENV) $(VENV)-constraints site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-constraints $(CLIENTS) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first Python that is new enough and able to make an environment; PYTHON=… overrides.
@@ -77,4 +80,11 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.docs: $(VENV)/.%: $(VENV)/.runtime
 	@$(PIP_INSTALL) --group $*
+	@touch $@
+
+$(CLIENTS)/.made: tests/clients/requirements.txt | $(VENV)/.runtime
+	@echo "Installing the protocols' clients into $(CLIENTS), a minute the first time …"
+	@$(BIN)/python -m venv --clear --without-pip $(CLIENTS)
+	@$(BIN)/python -m pip --python $(CLIENTS)/bin/python install --quiet --disable-pip-version-check --no-compile \
+		--no-deps --requirement $<
 	@touch $@
