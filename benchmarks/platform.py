@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import modelyard
+from benchmarks.serving.processes import share_of_memory
 
 TITANIC = Path(__file__).parent.parent / "tests" / "data" / "titanic" / "train.csv"
 COMMAND = [sys.executable, "-m", "modelyard.cli"]
@@ -76,42 +78,48 @@ def value_of(text: str, kind: str) -> object:
 
 def show_memory(data: Path) -> None:
     total = 0.0
-    for folder in Path("/proc").iterdir():
-        try:
-            words = (folder / "cmdline").read_bytes().decode().split("\0")
-            ours = f"MODELYARD_DATA={data}" in (folder / "environ").read_text() or str(data) in words
-            role = next((role for role in ROLES if f"modelyard.{role}" in words), None)
-            if ours and role:
-                mib = share_of_memory(folder)
-                total += mib
-                show(f"memory of {'up' if role == 'cli' else role}", f"{mib:.0f} MiB", "proportional share (PSS)")
-        except OSError:
-            continue
+    for pid, role in processes(data):
+        mib = share_of_memory(pid)
+        total += mib
+        show(f"memory of {'up' if role == 'cli' else role}", f"{mib:.0f} MiB", "proportional share (PSS)")
     show("memory of all", f"{total:.0f} MiB", "")
 
 
-def share_of_memory(folder: Path) -> float:
-    lines = (folder / "smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+def processes(data: Path) -> list[tuple[int, str]]:
+    """(pid, role) of every process of the platform with this data folder."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            environment = (folder / "environ").read_bytes().decode(errors="replace")
+            role = next((role for role in ROLES if f"modelyard.{role}" in words), None)
+            if role and (f"MODELYARD_DATA={data}\0" in environment or str(data) in words):
+                found.append((int(folder.name), role))
+    return found
 
 
-def start(data: Path) -> "subprocess.Popen[bytes]":
+def start(data: Path, **variables: str) -> "subprocess.Popen[bytes]":
+    """`modelyard up` on a free port, with these settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}  # noqa: TID251
-    return subprocess.Popen(
-        [*COMMAND, "up", "--data", str(data), "--port", "0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,
-    )
+    with data.with_name("up.log").open("ab") as log:
+        return subprocess.Popen(
+            [*COMMAND, "up", "--data", str(data), "--port", "0"],
+            stdout=log,
+            stderr=log,
+            env=environment | variables,
+            start_new_session=True,
+        )
 
 
 def wait(data: Path, process: "subprocess.Popen[bytes]") -> modelyard.Client:
+    """Until it answers; a client of the administrator's."""
     begun = time.time()
     address = data / "url"
     while not (address.exists() and address.stat().st_mtime > begun - 0.5):
         if process.poll() is not None or time.time() - begun > 60:
-            raise SystemExit("the platform did not start")
+            raise SystemExit(f"the platform did not start:\n{data.with_name('up.log').read_text()[-2000:]}")
         time.sleep(0.005)
     login = json.loads((data / "first-login.json").read_text())
     return modelyard.Client(url=address.read_text().strip(), api_key=login["api_key"])

@@ -1,1 +1,1 @@
-"""Serving: one prediction over HTTP, as a ratio to a FastAPI application written by hand around the same model."""
+"""Serving: one prediction over HTTP, our data plane against its peers and against the limit, in one interleaved run."""

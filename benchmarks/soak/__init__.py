@@ -1,0 +1,1 @@
+"""Soak: a whole platform under load for minutes, while versions are swapped and its processes are killed."""
