@@ -56,9 +56,11 @@ class Replica:
             connection.sendall(frames.HEADER.pack(0, 0, frames.Kind.DRAIN, 0, 0, 0))
 
     def close(self):
-        self._listener.close()
-        for connection in self._connections:
-            connection.close()
+        # Closing alone would leave a thread in `accept` or `recv` that goes on with what it holds.
+        for one in (self._listener, *self._connections):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
 
 
 class Time:

@@ -41,13 +41,9 @@ class Embedded:
 
     def call(self, exchange: Exchange) -> None:
         """Answer together with whatever else arrives in this turn of the loop."""
-        from modelyard.serving.batching import Call
-        from modelyard.serving.held import Request
-
         assert self._batcher is not None
         self.pending += 1
-        request = Request(exchange.body, exchange.content)
-        self._batcher.submit(self.slot, Call(request, 0.0, partial(self._reply, exchange)))
+        self._batcher.ask(self.slot, exchange.body, exchange.content, partial(self._reply, exchange))
 
     def serve(self, batcher: "Batcher", forms: frozenset[int]) -> None:
         """It is loaded: answer from now on."""

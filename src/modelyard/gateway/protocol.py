@@ -108,6 +108,7 @@ class HotPath(HttpToolsProtocol):
         self._head_size = 0
         self._head_read: int | None = None
         self._target = b""
+        self._wanted = service.wanted
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self._size = 0
@@ -209,6 +210,7 @@ class HotPath(HttpToolsProtocol):
         self._size = self._head_size = 0
         self._head_read = None
         self._owes_continue = False
+        self._wanted = self._service.wanted
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -220,7 +222,7 @@ class HotPath(HttpToolsProtocol):
             self._decide()
         self._head_size += len(name) + len(value) + HEADER_OVERHEAD
         name = name.lower()
-        if name in self._service.wanted:
+        if name in self._wanted:
             self._headers[name] = value
         if not self._hot:
             super().on_header(name, value)

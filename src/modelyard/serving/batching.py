@@ -78,6 +78,10 @@ class Batcher:
             self._scheduled = True
             self._loop.call_soon(self._turn)
 
+    def ask(self, slot: int, body: bytes, content: int, reply: Callable[[Answer], None]) -> None:
+        """The same of a request that has no deadline."""
+        self.submit(slot, Call(Request(body, content), 0.0, reply))
+
     def _turn(self) -> None:
         """Answer one batch; the next one has a turn of its own, so that answers leave and requests come in between."""
         slot = next(iter(self._waiting))
