@@ -56,7 +56,7 @@ constraints: ## Pin every dependency anew, from a fresh environment
 	rm -rf $(VENV)-constraints
 
 clean: ## Remove everything that was built or installed here
-	rm -rf $(VENV) $(VENV)-constraints $(CLIENTS) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-constraints $(CLIENTS) .bench site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first Python that is new enough and able to make an environment; PYTHON=… overrides.
