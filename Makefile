@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check fix docs bench constraints clean
+.PHONY: help demo test check fix docs bench bench-algorithms constraints clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +18,7 @@ JOBS ?= 2
 TESTS ?= tests
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## From a table to a URL in a minute, then stay up until Ctrl-C (ONCE=1: stop at the end)
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
@@ -45,6 +45,9 @@ docs: $(VENV)/.docs ## Build the documentation into site/; a warning is an error
 bench: $(VENV)/.test ## Our data plane against its peers, into docs/benchmarks.md (QUICK=1, ONLY=name,name, ROUNDS=n)
 	@$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-algorithms: $(VENV)/.test ## Our algorithms against the numbers to beat, into docs/algorithms.md (QUICK=1, ONLY=scenario)
+	@$(BIN)/python -m benchmarks.algorithms $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 constraints: ## Pin every dependency anew, from a fresh environment
 	rm -rf $(VENV)-constraints

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.algorithms import registry, tabular_classification
+from modelyard.algorithms.scenarios import registry as scenarios
 from modelyard.core.errors import NotFound
 
 ONE_FILE = '''"""Always the first class."""
@@ -55,7 +56,7 @@ def test_the_built_in_ones_are_listed_by_scenario() -> None:
 
 def test_every_scenario_has_a_title_and_an_algorithm() -> None:
     found = registry.scenarios()
-    assert [scenario.name for scenario in found] == ["tabular-classification", "tabular-regression"]
+    assert [scenario.name for scenario in found] == scenarios.names()
     for scenario in found:
         assert scenario.title
         assert scenario.description

@@ -42,7 +42,7 @@ def expected(name: str, question: Question, weights: np.ndarray) -> float:
 @pytest.mark.filterwarnings("ignore:The y_prob values do not sum to one")
 def test_a_metric_is_what_scikit_learn_computes(question: Question, name: str, weights: np.ndarray) -> None:
     labels, answers = {2: (TRUTH, PAIRS), 4: (CLASSES, SHARES), 0: (ACTUAL, GUESSED)}[question.classes]
-    found = scoring.prepared(name, question, labels, answers)(weights)
+    found = question.prepared(name, labels, answers)(weights)
     assert found == pytest.approx(expected(name, question, weights), rel=1e-6)
 
 

@@ -24,7 +24,7 @@ WITHOUT_A_CALL = {
     "GET /api/v1/jobs/{job}/log.txt": "for a person's browser; the client reads lines",
     "GET /api/v1/prefixes/{prefix:path}/models": "the listing of models narrowed to a prefix is the same",
     "GET /api/v1/prefixes/{prefix:path}/models/{model}/versions/{version}/files/{path:path}": "comes with the download",
-    "GET /api/v1/runs/{run}/metrics": "a run's metrics are those of its job",
+    "GET /api/v1/runs/{run}/logs": "a run's log is that of its job",
     "GET /api/v1/training-tasks/{task}/runs": "the listing of runs narrowed to a task is the same",
 }
 """Routes that the client does not need, and why."""

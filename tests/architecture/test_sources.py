@@ -26,7 +26,8 @@ def test_every_module_says_what_is_in_it(files: list[Path], root: Path) -> None:
 
 def test_nothing_is_marked_as_unfinished(files: list[Path], root: Path) -> None:
     found = []
-    for path in files:
+    # What others wrote in messages that a model learns from is theirs.
+    for path in (path for path in files if path.suffix != ".csv"):
         try:
             lines = path.read_text().splitlines()
         except UnicodeDecodeError:
@@ -122,7 +123,8 @@ def requirements() -> list[str]:
     """Everything that pyproject.toml asks for, whoever needs it."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     groups = [line for group in project["dependency-groups"].values() for line in group]
-    return sorted({*project["build-system"]["requires"], *project["project"]["dependencies"], *groups})
+    extras = [line for extra in project["project"]["optional-dependencies"].values() for line in extra]
+    return sorted({*project["build-system"]["requires"], *project["project"]["dependencies"], *groups, *extras})
 
 
 @pytest.mark.parametrize("line", requirements())

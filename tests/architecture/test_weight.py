@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 HEAVY = {
-    "joblib", "lightgbm", "onnx", "onnxmltools", "pandas", "polars", "ray", "scipy", "skl2onnx", "sklearn", "torch",
+    "joblib", "lightgbm", "onnx", "onnxmltools", "optuna", "pandas", "polars", "ray", "scipy", "skl2onnx", "sklearn",
+    "torch",
 }  # fmt: skip
 
 ModulesAfter = Callable[[str], set[str]]

@@ -120,12 +120,12 @@ def test_a_frame_may_have_types_of_pandas_and_numpy_and_missing_values(mlflow: M
     assert found == labels([{**ROWS[0], "x": None}, *ROWS[1:]], 2)
 
 
-def test_parameters_are_refused_where_a_model_takes_none(mlflow: MLflow) -> None:
+def test_parameters_that_a_model_does_not_have_are_refused(mlflow: MLflow) -> None:
     assert mlflow.invoke(columns(ROWS), frame=True, params={}) == {"predictions": labels(ROWS, 2)}
     said = mlflow.refused(columns(ROWS), 422, frame=True, params={"threshold": 0.3})
     assert said == {
         "error_code": "BAD_REQUEST",
-        "message": "`params` are not supported: this model takes none. Leave them out.",
+        "message": 'Parameter "threshold": there is no such option. Choose from top_k.',
     }
 
 

@@ -278,10 +278,9 @@ def test_an_output_that_there_is_not_is_refused(triton: Triton) -> None:
     assert message.startswith('[422] Output "logits": there is no such output.')
 
 
-def test_a_long_refusal_is_readable_where_the_answer_may_be_compressed(triton: Triton) -> None:
-    message = triton.refused(tensors(ROWS), outputs={"logits" * 300: True}, response_compression_algorithm="gzip")
-    assert len(message) > 1024
-    assert message.startswith("[422] ")
+def test_a_refusal_is_readable_where_the_answer_may_be_compressed(triton: Triton) -> None:
+    message = triton.refused(tensors(ROWS), outputs={"logits": True}, response_compression_algorithm="gzip")
+    assert message.startswith('[422] Output "logits": there is no such output.')
 
 
 @pytest.mark.parametrize(

@@ -417,3 +417,7 @@ def test_no_bytes_at_all_raise_anything_but_our_errors(raw: bytes) -> None:
     for decode in (CODEC.decode_json, CODEC.decode_csv):
         with contextlib.suppress(Invalid):
             decode(raw)
+
+
+def test_a_month_is_its_first_day() -> None:
+    assert CODEC.decode_json(body({**ROW, "since": "2021-03"})).batch.strings[0].tolist().count("2021-03-01") == 1

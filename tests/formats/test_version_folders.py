@@ -43,7 +43,7 @@ def version(tmp_path: Path) -> Path:
 
 
 def test_the_formats_there_are() -> None:
-    assert REGISTRY.names() == ["onnx", "python"]
+    assert REGISTRY.names() == ["anomaly", "forecast", "log_templates", "onnx", "python", "series_anomaly", "text"]
 
 
 def test_sha256sum_accepts_the_checksums(version: Path) -> None:

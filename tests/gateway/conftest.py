@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fixtures.gateways import Api, GatewayProcess, Wire, route, table
+from fixtures.limiters import Machines
 from fixtures.serving import ReplicaProcess, publish
 from modelyard.core.settings import Server, Settings
 from modelyard.protocol.processes import HeldVersion
@@ -98,3 +99,17 @@ def gateway(shared: Stage) -> GatewayProcess:
 def wire(shared: Stage) -> Callable[[], Wire]:
     """Opens connections to the shared gateway."""
     return shared.wire
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """What coroutines of tests run on."""
+    return "asyncio"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machines]:
+    """Makes settings of gateways on machines of this test's own."""
+    made = Machines(tmp_path)
+    yield made
+    made.close()

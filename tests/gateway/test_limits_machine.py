@@ -14,24 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.limiters import CALLER, Machines, eventually, is_shared, running, told
+from fixtures.limiters import CALLER, eventually, is_shared, running, told
 from fixtures.waiting import wait_until
 from modelyard.gateway.limits.machine import RECORDS, SETS, MachineLedger
 from modelyard.protocol.routing import Rate
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
-def machine(tmp_path):
-    made = Machines(tmp_path)
-    yield made
-    made.close()
 
 
 async def test_gateways_of_one_machine_share_a_bucket(machine):

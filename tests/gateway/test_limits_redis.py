@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from fixtures.limiters import CALLER, Machines, eventually, is_shared, running, told
+from fixtures.limiters import CALLER, eventually, is_shared, running, told
 from fixtures.network import choose_port
 from fixtures.redis import PASSWORD, RedisServer
 from fixtures.shared_server import missing
@@ -18,18 +18,6 @@ from modelyard.gateway.limits import Limiter
 from modelyard.gateway.limits.redis import RedisLedger
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
-def machine(tmp_path):
-    made = Machines(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The api learns the load about once a second and of a sleeping deployment at once, and again after it was away."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-import uvicorn
 
+from fixtures.asgi import Served
 from fixtures.waiting import wait_until
 from modelyard.gateway import reporting
 from modelyard.gateway.reporting import Reporter
@@ -28,23 +27,14 @@ class Api:
         self.status = 204
         self.reports: list[LoadReport] = []
         self.woken: list[str] = []
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        self._served = Served(path, self)
 
     def start(self) -> "Api":
-        self.path.unlink(missing_ok=True)
-        config = uvicorn.Config(self, uds=str(self.path), lifespan="off", log_config=None, ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        wait_until(lambda: self._server is not None and self._server.started)
+        self._served.start()
         return self
 
     def stop(self) -> None:
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(10)
-            self._server = None
+        self._served.stop()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])

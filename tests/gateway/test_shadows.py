@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from modelyard.core.errors import Unavailable
+from modelyard.core.errors import OutOfSpace, Unavailable
+from modelyard.gateway.dialects import Dialect
 from modelyard.gateway.exchange import Exchange
 from modelyard.gateway.shadows import Shadow, agree
 from modelyard.protocol.frames import Content
@@ -87,3 +88,20 @@ def test_a_request_that_was_refused_says_nothing_of_the_shadow(pair):
     exchange.refuse(Unavailable("full", retry_after=1))
     shadow.answer(200, 0, 1, answer({"prediction": 1.0}))
     assert told == []
+
+
+def test_each_of_several_shadows_is_compared(pair):
+    _, exchange, first, told = pair
+    second_told = []
+    second = Shadow(exchange, None, second_told.append)
+    exchange.answer(200, 0, 1, answer({"prediction": 1.0}))
+    first.answer(200, 0, 1, answer({"prediction": 1.0}))
+    second.answer(200, 0, 1, answer({"prediction": 2.0}))
+    assert (told, second_told) == (["same"], ["different"])
+
+
+def test_an_answer_that_is_taken_back_is_an_error_in_the_words_of_who_asked(pair):
+    client, exchange, _, _ = pair
+    exchange.dialect = Dialect.V2
+    exchange.take_back(OutOfSpace("The disk is full.", retry_after=30))
+    assert client.answers == [(507, b'{"error":"The disk is full."}')]

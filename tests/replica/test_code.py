@@ -222,8 +222,8 @@ def test_in_an_environment_its_processes_share_the_limits_and_no_control_group_i
     version = publish_code(settings, misdeed="kept = []\n            while True: kept.append(b'x' * (8 << 20))")
     settings.run_folder.mkdir(parents=True, exist_ok=True)
     address = f"unix:{settings.run_folder / 'r.sock'}"
-    spec = ReplicaSpec(id="r", deployment="dep", address=address, versions=(version,))
     limits = Limits(cpus=1, memory=600 * MIB)
+    spec = ReplicaSpec(id="r", deployment="dep", address=address, versions=(version,), limits=limits)
     started = runtime.start(ProcessSpec(id="r", role="replica", payload=msgspec.json.encode(spec), limits=limits))
     wait_until(lambda: runtime.list()[0].address or not runtime.list()[0].alive, 30)
     assert started.pid is not None

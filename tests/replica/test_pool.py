@@ -19,13 +19,13 @@ from fixtures.serving import ROW, answer_of
 from fixtures.waiting import wait_until
 from modelyard.algorithms import registry
 from modelyard.algorithms.base import Report, TrainingData
-from modelyard.core.errors import Broken, TimedOut, Unavailable
+from modelyard.core.errors import Broken, Invalid, TimedOut, Unavailable
 from modelyard.core.settings import Settings
 from modelyard.formats.base import Batch, Predictor
 from modelyard.formats.registry import open_version
 from modelyard.protocol.processes import Limits
 from modelyard.protocol.signature import Field, Signature
-from modelyard.replica.pool import Pool, share
+from modelyard.replica.pool import Pool, Wording, share
 from modelyard.sandbox import processes
 from modelyard.sandbox.choose import choose
 from modelyard.serving.folders import fetch, release
@@ -327,3 +327,57 @@ def test_what_waits_when_it_is_closed_is_told(start: Start) -> None:
         pool.close()
         assert all(isinstance(one.exception(20), Broken | Unavailable) for one in asked)
     pool.close()
+
+
+TOGETHER = """
+import msgspec
+import numpy as np
+from modelyard.core.errors import Invalid
+from modelyard.formats.base import RequestPredictor
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    plus: float = 0.0
+
+class Model(RequestPredictor):
+    Options = Options
+    def predict(self, batch):
+        return batch.numbers[:, :1]
+    def answer(self, batch, options):
+        if batch.rows == 7:
+            return [{"total": float("nan")}]
+        if batch.rows == 8:
+            return [{"total": 1.0}, {"other": 1.0}]
+        if batch.rows == 9:
+            raise Invalid("Nine rows are one too many.")
+        texts = batch.strings.ravel().tolist()
+        total, width = float(np.nansum(batch.numbers)) + options.plus, batch.strings.shape[1]
+        return [{"total": total, "texts": texts, "width": width}]
+"""
+
+
+def some(rows: int) -> Batch:
+    return Batch(np.ones((rows, 3), np.float32), np.full((rows, 1), "ü", object))
+
+
+def test_a_version_may_word_its_own_answers(start: Start) -> None:
+    pool = start(Written(TOGETHER), scenario="log-clustering", classes=(), example={}, example_answer={})
+    assert pool.words
+    held = Wording(pool)
+    assert held.answer(some(2), {"plus": 1}) == [{"total": 7.0, "texts": ["ü", "ü"], "width": 1}]
+    assert held.answer(some(0), {}) == [{"total": 0.0, "texts": [], "width": 1}]
+    assert held.predict(some(2)).tolist() == [[1], [1]]
+    for rows, options, said in (
+        (9, {}, "one too many"),
+        (1, {"minus": 1}, "there is no such option. Choose from plus"),
+    ):
+        with pytest.raises(Invalid, match=said):
+            held.answer(some(rows), options)
+    for rows in (7, 8):
+        with pytest.raises(Broken):
+            held.answer(some(rows), {})
+        wait_until(lambda: len(shut_in()) == pool.parallel, 30)
+    assert held.answer(some(1), {})[0]["total"] == 3
+
+
+def test_a_version_that_answers_row_by_row_does_not(start: Start) -> None:
+    assert not start().words

@@ -174,12 +174,3 @@ def test_numeric_libraries_get_as_many_threads_as_there_are_cores_for_them(bench
     bench.runtime.start(bench.spec("print(os.environ['OMP_NUM_THREADS'])", limits=Limits(cpus=cpus)))
     bench.ended()
     assert bench.runtime.logs("one") == [str(min(threads, len(os.sched_getaffinity(0))))]
-
-
-def test_a_process_can_read_what_it_may_use(bench):
-    program = "print(Path(f'{path}.limits').read_text())"
-    bench.runtime.start(bench.spec(program, limits=Limits(cpus=2, memory=MIB << 10)))
-    bench.ended()
-    assert [json.loads(line) for line in bench.runtime.logs("one")] == [
-        {"cpus": 2, "memory": MIB << 10, "processes": None, "disk": None, "seconds": None}
-    ]

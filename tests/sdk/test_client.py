@@ -247,7 +247,9 @@ def test_both_clients_have_the_same_operations(client, api_url, login):
 
 def test_an_operation_knows_its_name_and_signature(client):
     assert client.datasets.create.__name__ == "create"
-    assert list(inspect.signature(client.datasets.create).parameters) == ["name", "scenario", "description", "target"]
+    assert list(inspect.signature(client.datasets.create).parameters) == [
+        "name", "scenario", "description", "target", "roles",
+    ]  # fmt: skip
     assert issubclass(AsyncCall, Call)
     assert issubclass(AsyncIterate, Iterate)
 

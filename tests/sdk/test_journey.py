@@ -11,7 +11,8 @@ import pytest
 
 from fixtures.platform import DATA, RunningPlatform
 from modelyard.core.errors import Conflict, Invalid, NotFound, TimedOut
-from modelyard.features.training.errors import BadParameters, JobOver
+from modelyard.features.catalogue.errors import BadParameters
+from modelyard.features.jobs.errors import JobOver
 from modelyard.sdk.client import AsyncClient, Client
 from modelyard.sdk.errors import JobStopped
 from modelyard.sdk.models import Version

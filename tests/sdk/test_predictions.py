@@ -80,3 +80,11 @@ def test_a_model_s_path():
     assert model_path("sales/europe/churn/v2") == "/models/sales/europe/churn/v2/"
     with pytest.raises(Invalid):
         model_path("churn")
+
+
+def test_what_a_request_chooses_goes_with_every_part():
+    parts = list(bodies_of([{"a": 1}] * (predictions.ROWS_AT_ONCE + 1), {"top_k": 2}))
+    assert [json.loads(content)["parameters"] for content, _, _ in parts] == [{"top_k": 2}] * 2
+    assert [json.loads(content) for content, _, _ in bodies_of(None, {"steps": 3})] == [{"parameters": {"steps": 3}}]
+    assert [json.loads(content) for content, _, _ in bodies_of(None)] == [{}]
+    assert json.loads(next(bodies_of(["one text", "another"]))[0]) == {"instances": ["one text", "another"]}

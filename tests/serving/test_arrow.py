@@ -357,9 +357,13 @@ def test_damaged_streams_are_refused_or_read_as_pyarrow_reads_them(seed: int) ->
     assert compared > 100
 
 
+def writer(*classes: str) -> ArrowWriter:
+    return ArrowWriter(Codec(Signature(scenario="tabular-regression", target="y", inputs=(), classes=classes)))
+
+
 def test_an_answer_is_read_by_pyarrow() -> None:
     values = np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]], np.float32)
-    table = ipc.open_stream(ArrowWriter(("No", "Ünï")).write(values)).read_all()
+    table = ipc.open_stream(writer("No", "Ünï").write(values)).read_all()
     table.validate(full=True)
     assert table.schema == pa.schema(
         [pa.field("prediction", pa.string(), nullable=False)]
@@ -376,6 +380,6 @@ def test_an_answer_is_read_by_pyarrow() -> None:
 @pytest.mark.parametrize("rows", [1, 7, 8, 1000])
 def test_a_number_is_answered_as_one_column(rows: int) -> None:
     values = np.arange(rows, dtype=np.float32).reshape(rows, 1) / 3
-    table = ipc.open_stream(ArrowWriter(()).write(values)).read_all()
+    table = ipc.open_stream(writer().write(values)).read_all()
     table.validate(full=True)
     assert table.to_pydict() == {"prediction": values[:, 0].tolist()}

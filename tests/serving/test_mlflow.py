@@ -71,7 +71,11 @@ def test_nan_that_its_client_writes_is_missing() -> None:
         ([], "Expected an object with one of"),
         ({}, "exactly one of dataframe_split, dataframe_records, instances, inputs; the body has none of them"),
         ({"instances": ROWS, "inputs": ROWS}, "the body has `instances` and `inputs`"),
-        ({"inputs": ROWS, "params": {"temperature": 1}}, "`params` are not supported"),
+        (
+            {"inputs": ROWS, "params": {"temperature": 1}},
+            'Parameter "temperature": there is no such option. Choose from',
+        ),
+        ({"inputs": ROWS, "params": 1}, "`params` must be an object of options, got the number 1"),
         ({"inputs": 5}, "must be a list of objects or an object of lists, got the number 5"),
         ({"dataframe_records": TABLE}, "must be a list of objects, got an object"),
         ({"dataframe_records": []}, "at least one"),
@@ -142,7 +146,7 @@ def test_what_the_fast_way_takes_the_slow_way_takes_with_the_same_rows(body: byt
     fast = FORM._fast(body)
     if not fast or not CODEC.dates_hold(fast):
         return
-    one, other = CODEC.batch(fast), CODEC.batch(FORM._slow(body))
+    one, other = CODEC.batch(fast), CODEC.batch(FORM._slow(body).data)
     np.testing.assert_array_equal(one.numbers, other.numbers)
     assert one.strings.tolist() == other.strings.tolist()
 

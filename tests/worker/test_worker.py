@@ -136,7 +136,7 @@ with os.fdopen(3, "wb") as events:
             "All values are equal.[2J",
         ),
         ('{"code":"NOT A CODE","message":"x"}', "training_failed", "x"),
-        ("nonsense", "training_failed", "The training ended with exit code 4 without saying why."),
+        ("nonsense", "training_failed", "The job ended with exit code 4 without saying why."),
     ],
 )
 def test_the_reason_that_the_command_leaves_is_the_jobs(api, begin, note, code, message):
@@ -166,7 +166,7 @@ def test_a_limit_is_the_reason_where_one_ended_it(api, begin):
     begin("test-shut-in", program="kept = []\nwhile True: kept.append(bytearray(8 << 20))").end()
     failure = api.finish["failure"]
     assert failure["code"] == "out_of_memory"
-    assert failure["message"].startswith("The training used more than 160 MiB of memory. ")
+    assert failure["message"].startswith("The job used more than 160 MiB of memory. ")
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,17 @@ class Report(ABC):
 class TrainingData:
     """What an algorithm learns from.
 
-    `labels` and `validation_labels`: for classification int64 indices into `signature.classes`, for regression float64
-    values.
+    `labels` and `validation_labels`, one for each row:
+
+    classification: int64 indices into `signature.classes`
+    regression: float64 values
+    anomaly detection: int64, 1 for an anomaly, 0 for none, -1 where nobody said
+    time series prediction: float64 values of the target. In `rows` the target stands among the numbers as well, since
+    a request sends it as history; in `validation` (what follows on `rows`) it is NaN there
+    log clustering: int64 numbers of the true groups, -1 where nobody said
+
+    Where `signature.time` is given, rows are in order of time within each series. `previous` is the folder of a version
+    (data only) that learning may go on from.
     """
 
     signature: Signature
@@ -49,6 +58,7 @@ class TrainingData:
     validation: Batch
     validation_labels: NDArray[Any]
     seed: int
+    previous: Path | None = None
 
 
 class Trained(Predictor):
@@ -56,14 +66,22 @@ class Trained(Predictor):
 
     @abstractmethod
     def save(self, folder: Path) -> str:
-        """Write what is served into `folder`; the name of the format that reads it ("onnx" where it converts)."""
+        """Write what is served into `folder`; the name of the format that reads it ("onnx" where it converts).
+
+        A format of data is served directly and fast; "python" only ever inside a sandbox.
+        """
 
 
 class Algorithm(ABC, Generic[Form]):
-    """One way to train. `title` and `description` are what the catalogue shows."""
+    """One way to train.
+
+    `title` and `description` are what the catalogue shows. `Parameters` is its form, made with `forms.parameter`.
+    `requires` names packages that are not installed with the platform, such as `catboost`.
+    """
 
     title: ClassVar[str]
     description: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]] = ()
     Parameters: type[Form]
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """Which algorithms there are: one file each, `algorithms/<scenario>/<name>.py`, plus installed entry points.
 
-A scenario is a package here that says `TITLE` and `DESCRIPTION`. Outside, names are written with hyphens:
+A scenario is a package here that says `TITLE`, `DESCRIPTION` and `DEFAULT`. Outside, names are written with hyphens:
 `tabular-classification/lightgbm`. An installed package offers one of its own by an entry point of the group
 `modelyard.algorithms` with such a name. Nothing is imported before it is asked for, and no algorithm's file imports
 its learning library at the top: forms and lists are shown by processes that never train.
@@ -21,17 +21,19 @@ GROUP = "modelyard.algorithms"
 
 
 class Scenario(NamedTuple):
-    """One kind of problem."""
+    """One kind of problem. `default` is the algorithm to take where nobody chose one, as `<scenario>/<name>`."""
 
     name: str
     title: str
     description: str
+    default: str
 
 
 def scenarios() -> list[Scenario]:
     """Every kind of problem that something here can learn, sorted by name."""
     return sorted(
-        Scenario(outside(package.__name__), package.TITLE, package.DESCRIPTION) for package in _packages().values()
+        Scenario(name, package.TITLE, package.DESCRIPTION, f"{name}/{package.DEFAULT}")
+        for name, package in _packages().items()
     )
 
 

@@ -6,14 +6,14 @@ process that loads no learner.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.protocol.evaluation import Metric
 
-Direction = Literal["higher", "lower"]
+Direction = Literal["higher", "lower", "neither"]
 Values = NDArray[np.float64]
 
 RESAMPLES = 1000
@@ -26,6 +26,9 @@ TINY = 1e-15
 DIRECTIONS: dict[str, Direction] = {
     "roc_auc": "higher", "average_precision": "higher", "accuracy": "higher", "balanced_accuracy": "higher",
     "f1": "higher", "log_loss": "lower", "rmse": "lower", "mae": "lower", "mape": "lower", "r2": "higher",
+    "precision": "higher", "recall": "higher", "flagged_share": "neither",
+    "mase": "lower", "smape": "lower", "interval_coverage": "neither",
+    "grouping_accuracy": "higher", "coverage": "higher",
 }  # fmt: skip
 
 TWO_CLASSES = ("roc_auc", "average_precision", "accuracy", "f1", "log_loss")
@@ -33,8 +36,34 @@ MORE_CLASSES = ("log_loss", "accuracy", "balanced_accuracy", "f1")
 REGRESSION = ("rmse", "mae", "r2", "mape")
 
 
+ANOMALIES = ("roc_auc", "average_precision", "f1", "precision", "recall", "flagged_share")
+FORECASTS = ("mase", "smape", "mae", "rmse", "interval_coverage")
+CLUSTERS = ("grouping_accuracy", "coverage")
+
+
+class Judge(Protocol):
+    """How answers are measured. `metrics` are the names, the one that decides by default first.
+
+    `columns` is how wide an answer is. Rows of one of `groups` are drawn together where intervals are made; None: each
+    row for itself.
+    """
+
+    @property
+    def metrics(self) -> tuple[str, ...]: ...
+
+    @property
+    def columns(self) -> int: ...
+
+    @property
+    def groups(self) -> NDArray[np.intp] | None: ...
+
+    def prepared(self, name: str, labels: NDArray[Any], answers: NDArray[Any]) -> Callable[[Values], float]:
+        """The metric as a function of row weights."""
+        ...
+
+
 class Question(NamedTuple):
-    """What is judged: the number of classes (0 for regression) and which of them is positive."""
+    """Judges classes and numbers: how many classes there are (0 for numbers) and which of them is positive."""
 
     classes: int
     positive: int = 1
@@ -48,24 +77,131 @@ class Question(NamedTuple):
         """
         return REGRESSION if not self.classes else TWO_CLASSES if self.classes == 2 else MORE_CLASSES
 
+    @property
+    def columns(self) -> int:
+        """One for each class, or one."""
+        return max(1, self.classes)
 
-def score(name: str, question: Question, labels: NDArray[Any], answers: NDArray[Any]) -> float:
+    @property
+    def groups(self) -> NDArray[np.intp] | None:
+        """Rows stand for themselves."""
+        return None
+
+    def prepared(self, name: str, labels: NDArray[Any], answers: NDArray[Any]) -> Callable[[Values], float]:
+        """The metric as a function of row weights."""
+        if name in {"roc_auc", "average_precision"}:
+            return _ranked(name, labels == self.positive, answers[:, self.positive])
+        if name == "log_loss":
+            return _mean(-np.log(np.clip(answers[np.arange(len(labels)), labels].astype(np.float64), TINY, 1)))
+        if name == "accuracy":
+            return _mean((answers.argmax(axis=1) == labels).astype(np.float64))
+        if name in {"balanced_accuracy", "f1"}:
+            return _by_class(name, self, labels, answers.argmax(axis=1))
+        return _errors(name, labels.astype(np.float64), answers[:, 0].astype(np.float64))
+
+
+class Anomalies(NamedTuple):
+    """Judges scores and flags against labels, where there are some: rows of label -1 are left out."""
+
+    metrics: tuple[str, ...] = ANOMALIES
+    columns: int = 3
+    groups: NDArray[np.intp] | None = None
+
+    def prepared(self, name: str, labels: NDArray[Any], answers: NDArray[Any]) -> Callable[[Values], float]:
+        """The metric as a function of row weights."""
+        flags = answers[:, 2] > 0.5
+        if name == "flagged_share":
+            return _mean(flags.astype(np.float64))
+        known = labels >= 0
+        truth, flags = labels[known] == 1, flags[known]
+        if name in {"roc_auc", "average_precision"}:
+            ranked = _ranked(name, truth, answers[known, 0])
+            return lambda weights: ranked(weights[known])
+
+        def metric(weights: Values) -> float:
+            given = weights[known]
+            hits, flagged, actual = given @ (truth & flags), given @ flags, given @ truth
+            if not actual or (actual == given.sum() and name == "precision"):
+                return float("nan")
+            total = {"precision": flagged, "recall": actual, "f1": (flagged + actual) / 2}[name]
+            return float(hits / total) if total else 0.0
+
+        return metric
+
+
+class Forecasts(NamedTuple):
+    """Judges predicted values with their bounds. `scales` is what an error of each row is measured by for MASE.
+
+    That is the mean error of the seasonal naive forecast on the training rows of its series (Hyndman and Koehler 2006);
+    sMAPE as in the M4 competition, in per cent (Makridakis et al. 2020).
+    """
+
+    scales: Values
+    groups: NDArray[np.intp] | None
+    metrics: tuple[str, ...] = FORECASTS
+    columns: int = 3
+
+    def prepared(self, name: str, labels: NDArray[Any], answers: NDArray[Any]) -> Callable[[Values], float]:
+        """The metric as a function of row weights."""
+        found, lower, upper = answers.astype(np.float64).T
+        errors = np.abs(found - labels)
+        if name == "mase":
+            return _mean(errors / self.scales)
+        if name == "smape":
+            size = np.abs(found) + np.abs(labels)
+            return _mean(np.divide(200 * errors, size, out=np.zeros_like(errors), where=size > 0))
+        if name == "interval_coverage":
+            return _mean(((labels >= lower) & (labels <= upper)).astype(np.float64))
+        return _errors(name, labels.astype(np.float64), found)
+
+
+class Clusters(NamedTuple):
+    """Judges which lines are put together, against their true groups where they are known."""
+
+    metrics: tuple[str, ...] = CLUSTERS
+    columns: int = 1
+    groups: NDArray[np.intp] | None = None
+
+    def prepared(self, name: str, labels: NDArray[Any], answers: NDArray[Any]) -> Callable[[Values], float]:
+        """The metric as a function of row weights."""
+        found = answers[:, 0].astype(np.int64)
+        if name == "coverage":
+            return _mean((found >= 0).astype(np.float64))
+        known = labels >= 0
+        if not known.any():
+            return lambda _: float("nan")
+        share = _mean(rightly_grouped(labels[known], found[known]).astype(np.float64))
+        return lambda weights: share(weights[known])
+
+
+def rightly_grouped(truth: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """For each line whether its cluster holds exactly the lines of its true group (Zhu et al. 2019)."""
+    _, truth, of_truth = np.unique(truth, return_inverse=True, return_counts=True)
+    _, found, of_found = np.unique(found, return_inverse=True, return_counts=True)
+    _, pairs, of_both = np.unique(truth * len(of_found) + found, return_inverse=True, return_counts=True)
+    together = of_both[pairs]
+    right: NDArray[np.bool_] = (together == of_truth[truth]) & (together == of_found[found])
+    return right
+
+
+def score(name: str, question: Judge, labels: NDArray[Any], answers: NDArray[Any]) -> float:
     """One metric. NaN where it is not defined, as the area under the curve of rows of one class."""
-    return prepared(name, question, labels, answers)(np.ones(len(labels)))
+    return question.prepared(name, labels, answers)(np.ones(len(labels)))
 
 
 def measured(
-    question: Question, labels: NDArray[Any], answers: NDArray[Any], baseline: NDArray[Any], seed: int
+    question: Judge, labels: NDArray[Any], answers: NDArray[Any], baseline: NDArray[Any], seed: int
 ) -> tuple[Metric, ...]:
     """Every metric that is defined on these rows.
 
-    `answers` as a predictor gives them, `baseline` what the trivial predictor gives for any row, shape (1, columns).
+    `answers` as a predictor gives them, `baseline` what the trivial predictor gives: to each row, or to any, as shape
+    (1, columns).
     """
-    trivial = np.repeat(baseline, len(labels), axis=0)
-    samples = bootstrap(len(labels), seed)
+    trivial = np.broadcast_to(baseline, answers.shape)
+    samples = bootstrap(len(labels), seed, question.groups)
     found = []
     for name in question.metrics:
-        metric = prepared(name, question, labels, answers)
+        metric = question.prepared(name, labels, answers)
         value = metric(np.ones(len(labels)))
         if not np.isfinite(value):
             continue
@@ -77,14 +213,19 @@ def measured(
     return tuple(found)
 
 
-def bootstrap(rows: int, seed: int) -> Callable[[], Any]:
-    """Makes the iterator of bootstrap weights: how often each row was drawn, the same ones each time."""
+def bootstrap(rows: int, seed: int, groups: NDArray[np.intp] | None = None) -> Callable[[], Any]:
+    """Makes the iterator of bootstrap weights: how often each row was drawn, the same ones each time.
+
+    Rows of one group, numbered from 0, are drawn together.
+    """
     resamples = int(np.clip(MOST_DRAWS // max(1, rows), FEWEST_RESAMPLES, RESAMPLES))
+    units = rows if groups is None else int(groups.max(initial=-1)) + 1
 
     def samples() -> Any:
         random = np.random.default_rng(seed)
         for _ in range(resamples):
-            yield np.bincount(random.integers(0, rows, rows), minlength=rows).astype(np.float64)
+            drawn = np.bincount(random.integers(0, units, units), minlength=units).astype(np.float64)
+            yield drawn if groups is None else drawn[groups]
 
     return samples
 
@@ -93,7 +234,7 @@ def better(name: str, one: float, other: float) -> bool:
     """Whether the first value of a metric is better than the second; anything is better than NaN."""
     if np.isnan(one) or np.isnan(other):
         return bool(np.isnan(other) and not np.isnan(one))
-    return one > other if DIRECTIONS[name] == "higher" else one < other
+    return {"higher": one > other, "lower": one < other, "neither": False}[DIRECTIONS[name]]
 
 
 def trivial(question: Question, labels: NDArray[Any]) -> NDArray[np.float32]:
@@ -103,21 +244,8 @@ def trivial(question: Question, labels: NDArray[Any]) -> NDArray[np.float32]:
     return (np.bincount(labels, minlength=question.classes) / len(labels)).astype(np.float32).reshape(1, -1)
 
 
-def prepared(name: str, question: Question, labels: NDArray[Any], answers: NDArray[Any]) -> Callable[[Values], float]:
-    """The metric as a function of row weights."""
-    if name in {"roc_auc", "average_precision"}:
-        return _ranked(name, labels == question.positive, answers[:, question.positive])
-    if name == "log_loss":
-        return _mean(-np.log(np.clip(answers[np.arange(len(labels)), labels].astype(np.float64), TINY, 1)))
-    if name == "accuracy":
-        return _mean((answers.argmax(axis=1) == labels).astype(np.float64))
-    if name in {"balanced_accuracy", "f1"}:
-        return _by_class(name, question, labels, answers.argmax(axis=1))
-    return _errors(name, labels.astype(np.float64), answers[:, 0].astype(np.float64))
-
-
 def _mean(values: Values) -> Callable[[Values], float]:
-    return lambda weights: float(values @ weights / weights.sum())
+    return lambda weights: float(values @ weights / weights.sum()) if weights.any() else float("nan")
 
 
 def _ranked(name: str, positive: NDArray[np.bool_], scores: NDArray[Any]) -> Callable[[Values], float]:

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ from modelyard.web.idempotency import Idempotency
 from modelyard.web.platform import Platform, open_platform
 from modelyard.web.requests import BodyLimit, RequestId
 
-UPLOADS = ("/samples",)
+UPLOADS = re.compile(r"/datasets/[^/]+/(samples|uploads/[^/]+)$|/batch-predictions/files$")
 TELL_SECONDS, TELL_EVERY = 1.0, 0.03
 
 

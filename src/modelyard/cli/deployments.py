@@ -8,13 +8,15 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from modelyard.cli import canaries, traffic
 from modelyard.cli.connect import confirmed, connect
 from modelyard.cli.output import Column, json_option, show, show_fields, show_json, show_table
+from modelyard.cli.predictions import predict_table
+from modelyard.cli.training import parameter
 from modelyard.core.errors import Invalid
 
 if TYPE_CHECKING:
@@ -199,14 +201,17 @@ def deploy(
         return
     state = "answers at" if wait else "will answer at"
     click.echo(f"{wanted.path} {state} {made.url}\n")
-    click.echo(snippets(client, made, wanted.data.signature.get("example") or {}))
+    signature = wanted.data.signature
+    body = signature.get("example_request") or {"instances": [signature.get("example") or {}]}
+    click.echo(snippets(client, made, body))
 
 
 def snippets(client: Client, made: Deployment[Sync], example: dict[str, Any]) -> str:
-    """How to call a deployment from a shell and from Python; both work when pasted."""
+    """How to call a deployment with an example body from a shell and from Python; both work when pasted."""
     from modelyard.sdk.profile import location, resolve
 
-    body = json.dumps({"instances": [example]}, ensure_ascii=False)
+    body = json.dumps(example, ensure_ascii=False)
+    chosen = f", parameters={example['parameters']!r}" if example.get("parameters") else ""
     context = click.get_current_context().obj
     source = resolve(context.url, context.api_key).source
     lines = []
@@ -220,24 +225,49 @@ def snippets(client: Client, made: Deployment[Sync], example: dict[str, Any]) ->
         "",
         "import modelyard",
         f"client = modelyard.Client({client.url!r})",
-        f"client.predict({made.data.models[0].model!r}, [{example!r}])",
+        f"client.predict({made.data.models[0].model!r}, {example.get('instances')!r}{chosen})",
     ]
     return "\n".join(lines)
 
 
 @click.command("predict")
 @click.argument("model", metavar="PREFIX/NAME[/vN]")
-@click.argument("rows", metavar="FILE|JSON")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write a .csv or .json file.")
+@click.argument("rows", metavar="[FILE|JSON|DATASET@RELEASE]", required=False)
+@click.option("--output", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a file.")
+@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="What the model lets be chosen.")
+@click.option("--batch", is_flag=True, help="Predict as a job: any number of rows, no deployment needed.")
+@click.option("--purpose", type=click.Choice(["training", "validation", "test"]), help="With --batch: these rows only.")
+@click.option("--tolerant", is_flag=True, help="With --batch: rows that do not fit stay without a prediction.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="With --batch: wait for the result.")
 @json_option
-def predict(model: str, rows: str, output: Path | None, as_json: bool) -> None:
-    """Ask a published version for predictions.
+def predict(
+    model: str,
+    rows: str | None,
+    output: Path | None,
+    parameters: tuple[str, ...],
+    batch: bool,
+    purpose: Literal["training", "validation", "test"] | None,
+    tolerant: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Ask a published version for predictions, or predict a whole table as a job with --batch.
 
     FILE is a CSV with a header, JSON, or JSON lines; `-` reads JSON from standard input. JSON is a row, a list of rows,
-    or {"instances": [...]}. Rows of a CSV are answered as a table, others as JSON.
+    or {"instances": [...]}. Rows of a CSV are answered as a table, others as JSON. Models that continue a series that
+    they know need no rows. With --batch, rows are a file of any kind that datasets take, or a dataset's release; the
+    output is a .csv, .jsonl or .parquet file.
     """
-    data = rows_of(rows)
-    found = connect().predict(model, data)
+    chosen = dict(parameter(text) for text in parameters)
+    if batch:
+        if rows is None:
+            raise click.UsageError("Say which rows to predict: a file, or DATASET[@RELEASE].")
+        predict_table(
+            model, rows, output, parameters=chosen, purpose=purpose, tolerant=tolerant, wait=wait, as_json=as_json
+        )
+        return
+    data = rows_of(rows) if rows is not None else None
+    found = connect().predict(model, data, parameters=chosen)
     answer = {"predictions": list(found), "model": found.model, "version": found.version}
     if output is not None:
         _write(output, found, answer)
@@ -245,7 +275,7 @@ def predict(model: str, rows: str, output: Path | None, as_json: bool) -> None:
     elif as_json or not isinstance(data, Path):
         show_json(answer)
     else:
-        flat = [flattened(prediction) for prediction in found]
+        flat = [flattened(prediction) for prediction in found] or [{}]
         show_table(flat, [Column(name, name.upper(), _shown) for name in flat[0]])
 
 
@@ -272,6 +302,8 @@ def _instances(text: str, where: str) -> list[Any]:
         found = json.loads(text)
     except ValueError as error:
         raise Invalid(f"{where} is not JSON: {error}.") from None
+    if isinstance(found, dict) and isinstance(found.get("parameters"), dict):
+        raise Invalid(f"{where} has `parameters`. Give them as options: --param NAME=VALUE.")
     if isinstance(found, dict):
         found = found["instances"] if isinstance(found.get("instances"), list) else [found]
     if not isinstance(found, list):

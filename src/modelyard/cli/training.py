@@ -1,14 +1,17 @@
-"""`modelyard train` and `modelyard job`; and how a run is followed to its version."""
+"""`modelyard train`; and how a run is followed to its version."""
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from modelyard.cli.connect import connect
-from modelyard.cli.output import Column, duration, json_option, show, show_fields, show_json, show_table
+from modelyard.cli.output import Column, duration, json_option, show_json, show_table
+from modelyard.cli.quantities import DURATION
 
 if TYPE_CHECKING:
     from modelyard.sdk.flow import Sync
@@ -32,26 +35,50 @@ def parameter(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def given_parameters(texts: tuple[str, ...]) -> dict[str, Any]:
+    """What `--param` gave, by name."""
+    return dict(parameter(text) for text in texts)
+
+
+Command = Callable[..., Any]
+
+
+def task_options(command: Command) -> Command:
+    """What says how to train: the options that `train` and `task create` share, handed over as `settings`."""
+    options = (
+        click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable."),
+        click.option("--configuration", metavar="ID|NAME", help="Named parameters; none: not even the default ones."),
+        click.option("--target", metavar="COLUMN", help="The column to predict.  [default: the dataset's]"),
+        click.option("--horizon", type=click.IntRange(1), metavar="STEPS", help="How far ahead series are predicted."),
+        click.option("--search", "trials", type=click.IntRange(1), metavar="TRIALS", help="Vary what is not given."),
+        click.option("--search-time", type=DURATION, metavar="TIME", help="Search no longer, as 60s or 10m."),
+        click.option("--patience", type=click.IntRange(1), metavar="TRIALS", help="End a search that gets no better."),
+        click.option("--metric", metavar="NAME", help="What decides between trials, as roc_auc."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random."),
+        click.option("--from", "previous", metavar="PREFIX/NAME/vN", help="Go on from a version, where that can be."),
+    )
+
+    @functools.wraps(command)
+    def collected(**given: Any) -> Any:
+        names = ("configuration", "target", "horizon", "metric", "seed", "previous")
+        settings = {name: given.pop(name) for name in names}
+        settings["parameters"] = given_parameters(given.pop("parameters"))
+        settings["search"] = _search(given.pop("trials"), given.pop("search_time"), given.pop("patience"))
+        return command(settings=settings, **given)
+
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), collected)
+
+
 @click.command("train")
 @click.argument("dataset", metavar="DATASET[@RELEASE]")
-@click.option("--algorithm", required=True, metavar="SCENARIO/NAME", help="See: modelyard algorithm list.")
+@click.option("--algorithm", metavar="SCENARIO/NAME", help="See: modelyard algorithm list.  [default: the scenario's]")
 @click.option("--model", required=True, metavar="PREFIX/NAME", help="The model that gets the version.")
-@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
-@click.option("--target", metavar="COLUMN", help="The column to predict.  [default: the dataset's]")
+@task_options
 @wait_option
 @json_option
-def train(
-    dataset: str,
-    algorithm: str,
-    model: str,
-    parameters: tuple[str, ...],
-    target: str | None,
-    wait: bool,
-    as_json: bool,
-) -> None:
+def train(dataset: str, algorithm: str | None, model: str, settings: dict[str, Any], wait: bool, as_json: bool) -> None:
     """Train one algorithm on a dataset's release, the newest where none is named; the result is a version."""
-    given = dict(parameter(text) for text in parameters)
-    run = connect().train(dataset, algorithm, model, parameters=given, target=target)
+    run = connect().train(dataset, algorithm, model, **settings)
     if not as_json:
         click.echo(f"{run.job.data.title}: {run.job.id}")
     finish(run, wait=wait, as_json=as_json)
@@ -84,7 +111,7 @@ def show_version(version: Version[Sync]) -> None:
     verdict = version.verdict
     rows = verdict.rows.get("test", 0)
     took = "".join(f", fitted in {duration(tried.fit_seconds)}" for tried in verdict.candidates if tried.chosen)
-    click.echo(f"\n{version.path}: {version.algorithm}{took}; measured on {rows:,} held-out rows\n")
+    click.echo(f"\n{version.path}: {version.algorithm}{took}; measured on {rows:,} rows\n")
     show_table(
         [
             {
@@ -127,69 +154,9 @@ def show_version(version: Version[Sync]) -> None:
         click.echo(f"{click.style('warning:', fg='yellow')} {warning}", err=True)
 
 
-@click.group("job")
-def job() -> None:
-    """List, follow and stop jobs."""
-
-
-@job.command("list")
-@click.option("--state", help="Only those in this state: queued, running, succeeded, failed, …")
-@click.option("--kind", help="Only those of this kind, as train.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many, the newest.")
-@json_option
-def list_all(state: Any, kind: str | None, limit: int, as_json: bool) -> None:
-    """List the jobs, newest first."""
-    columns = [
-        Column("id", "ID"),
-        Column("kind", "KIND"),
-        Column("state", "STATE"),
-        Column("progress", "DONE", lambda progress: f"{progress['fraction']:.0%}"),
-        Column("title", "TITLE"),
-        Column("created_at", "CREATED"),
-    ]
-    show(connect().jobs.list(state=state, kind=kind, limit=limit), columns, as_json=as_json)
-
-
-@job.command("show")
-@click.argument("job_id", metavar="ID")
-@json_option
-def show_one(job_id: str, as_json: bool) -> None:
-    """Show a job: how far it is, what it made or why it failed."""
-    found = connect().jobs.get(job_id)
-    if as_json:
-        show_json(found)
-        return
-    data, plain = found.data, found.model_dump(mode="json")
-    left = data.progress.eta_seconds
-    fields = {
-        "id": data.id,
-        "title": data.title,
-        "state": data.state,
-        "progress": f"{data.progress.fraction:.0%}, {data.progress.phase}",
-        "place": data.place,
-        "left": None if left is None else f"about {duration(left)}",
-        "created": plain["created_at"],
-        "started": plain["started_at"],
-        "ended": plain["ended_at"],
-        "version": (data.result or {}).get("version"),
-        "error": (data.error or {}).get("message"),
-    }
-    show_fields({name: value for name, value in fields.items() if value is not None})
-
-
-@job.command("logs")
-@click.argument("job_id", metavar="ID")
-@click.option("--follow", "-f", is_flag=True, help="Go on with the lines to come, until the job has ended.")
-@json_option
-def logs(job_id: str, follow: bool, as_json: bool) -> None:
-    """Print a job's log. With --json one JSON object a line."""
-    for line in connect().jobs.logs(job_id, follow=follow):
-        click.echo(line.model_dump_json() if as_json else line.line)
-
-
-@job.command("stop")
-@click.argument("job_id", metavar="ID")
-def stop(job_id: str) -> None:
-    """Stop a job; it has stopped within two seconds."""
-    found = connect().jobs.stop(job_id)
-    click.echo(f"{found.id} is {found.state}.")
+def _search(trials: int | None, seconds: float | None, patience: int | None) -> dict[str, Any] | None:
+    if trials is None:
+        if seconds is None and patience is None:
+            return None
+        raise click.UsageError("Say how many trials there may be: --search TRIALS.")
+    return {"trials": trials, "seconds": seconds, "patience": patience}

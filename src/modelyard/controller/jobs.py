@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from modelyard.features.training import jobs
+from modelyard.features.jobs import operations as jobs
 from modelyard.protocol.processes import Process, ProcessSpec, WorkerSpec
 from modelyard.runtimes.base import Runtime
 from modelyard.web.platform import Platform

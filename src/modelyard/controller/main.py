@@ -16,12 +16,12 @@ import time
 from modelyard.controller.jobs import JobKeeper
 from modelyard.controller.loads import LoadKeeper
 from modelyard.controller.replicas import ReplicaKeeper
+from modelyard.controller.sweeping import Sweeper
 from modelyard.core import ids
 from modelyard.core.errors import ModelyardError
 from modelyard.core.settings import Settings
 from modelyard.features.deployments import observed
 from modelyard.runtimes.opened import open_runtime
-from modelyard.web.idempotency import forget_old
 from modelyard.web.platform import Platform, open_platform
 
 log = logging.getLogger("modelyard.controller")
@@ -29,7 +29,6 @@ TURN = 0.15
 MOVING_TURN = 0.05
 """While replicas come and go somebody waits for them."""
 LEASE_SECONDS = 5.0
-SWEEP_EVERY = 600.0
 MIGRATE_AFTER = 5.0
 """The api starts beside this process and brings the schema up to date: twice at once would only take longer."""
 
@@ -61,7 +60,7 @@ class Controller:
         self._jobs = JobKeeper(platform, runtime)
         self._replicas = ReplicaKeeper(platform, runtime)
         self._loads = LoadKeeper(platform)
-        self._swept = float("-inf")
+        self._sweeper = Sweeper(platform)
         self._renewed = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
@@ -87,7 +86,7 @@ class Controller:
         self._jobs.turn([process for process in processes if process.role == "worker"])
         look = self._replicas.turn([process for process in processes if process.role == "replica"])
         self._loads.turn(look)
-        self._sweep()
+        self._sweeper.turn()
         return MOVING_TURN if look.moving else TURN
 
     def _holds_lease(self) -> bool:
@@ -100,13 +99,6 @@ class Controller:
                 return False
         self._renewed = begun
         return True
-
-    def _sweep(self) -> None:
-        if time.monotonic() - self._swept < SWEEP_EVERY:
-            return
-        self._swept = time.monotonic()
-        with self._platform.database.session() as session:
-            forget_old(session, self._platform.clock.now())
 
     def _leave(self) -> None:
         self._replicas.close()

@@ -11,7 +11,7 @@ from modelyard.controller.pulse import Heard, Pulse
 from modelyard.features.deployments import observed, steps
 from modelyard.features.deployments.snapshot import Photographer, Snapshot
 from modelyard.features.deployments.table import TableMaker
-from modelyard.protocol.processes import Process, ProcessSpec
+from modelyard.protocol.processes import Process, ProcessSpec, ReplicaSpec
 from modelyard.protocol.routing import RoutingTable
 from modelyard.runtimes.base import Runtime
 from modelyard.web.platform import Platform
@@ -81,8 +81,8 @@ class ReplicaKeeper:
         with self._platform.database.session() as session:
             observed.mark_ready(session, {replica_id: heard.holdings[replica_id] for replica_id in answering})
             plan = steps.plan(session, due, view, settings)
-        for item in plan.start:
-            self._start(item)
+        for spec in plan.start:
+            self._start(spec)
         for replica_id in plan.kill:
             self._stop(replica_id, grace=0.0)
         for replica_id in plan.stop:
@@ -101,17 +101,15 @@ class ReplicaKeeper:
         if number != look.newest:
             log.debug("routing table %d", number)
 
-    def _start(self, item: steps.StartReplica) -> None:
-        log.info(
-            "%s: starting %s with %s", item.key, item.spec.id, ", ".join(held.label for held in item.spec.versions)
-        )
+    def _start(self, spec: ReplicaSpec) -> None:
+        log.info("%s: starting %s with %s", spec.deployment, spec.id, ", ".join(held.label for held in spec.versions))
         self._runtime.start(
             ProcessSpec(
-                id=item.spec.id,
+                id=spec.id,
                 role="replica",
-                payload=msgspec.json.encode(item.spec),
-                labels={"deployment": item.key},
-                limits=item.limits,
+                payload=msgspec.json.encode(spec),
+                labels={"deployment": spec.deployment},
+                limits=spec.limits,
             )
         )
 

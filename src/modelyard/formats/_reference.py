@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn
@@ -21,8 +21,13 @@ from modelyard.protocol.signature import Field, Kind, Signature
 LARGEST = 3.4028234663852886e38
 """The largest number that a float32 holds."""
 
+FORECASTING = "time-series-prediction"
+OPTIONS = ("parameters", "config")
+"""What the options of a request are called."""
+
 MOST_PROBLEMS = 20
 MOST_COMPARED = 256
+_MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
@@ -34,11 +39,12 @@ Check = Callable[[Any], Value]
 class Read(NamedTuple):
     """The checked rows of one body, each a tuple in the order of `Batch`: numbers, then strings, None for missing.
 
-    `single` says that the body was one bare object.
+    `single` says that the body was one bare object; `parameters` are the options that it chooses, None for none.
     """
 
     rows: Sequence[Row]
     single: bool
+    parameters: dict[str, Any] | None = None
 
 
 class Wrong(Exception):
@@ -66,11 +72,19 @@ class Problems:
 
 
 class Reader:
-    """Reads bodies for one signature. `fields` are its inputs in the order of a row."""
+    """Reads bodies for one signature. `fields` are its inputs in the order of a row.
 
-    def __init__(self, signature: Signature) -> None:
+    `optional` are the columns that a body may leave out. `empty` says that a body without rows can be answered.
+    """
+
+    def __init__(self, signature: Signature, *, empty: bool = False) -> None:
         self.fields = (*signature.numeric_inputs, *signature.string_inputs)
+        # Rows of a series whose value is not known are those to be predicted.
+        self.optional = frozenset({signature.target} if signature.scenario == FORECASTING else ())
+        self.empty = empty
         self._names = {field.name for field in self.fields}
+        needed = [field for field in self.fields if field.name not in self.optional]
+        self._bare = needed[0].name if len(needed) == 1 and not needed[0].numeric else None
         self._of_json = [_check(field) for field in self.fields]
         self._of_text = [_check_text(field) for field in self.fields]
 
@@ -83,15 +97,14 @@ class Reader:
             raise Invalid(
                 f'Expected an object or a list of objects, got {describe(value)}. Send {{"instances": [{{...}}]}}.'
             )
-        instances = value["instances"] if self._means(value, "instances", list) else None
-        columns = value["columns"] if self._means(value, "columns", dict) else None
-        if instances is not None and columns is not None:
-            raise Invalid("The body has both `instances` and `columns`. Send one of them.")
-        if instances is not None:
-            return Read(self.instances(instances), single=False)
-        if columns is not None:
-            return Read(self.columns(columns), single=False)
-        return Read(self.instances([value]), single=True)
+        form = self._form(value)
+        parameters = self._parameters(value, strict=form is not None)
+        if form is not None:
+            read = self.columns if form == "columns" else self.instances
+            return Read(read(value[form]), single=False, parameters=parameters)
+        if self.empty and not value.keys() - set(OPTIONS):
+            return Read([], single=False, parameters=parameters)
+        return Read(self.instances([value]), single=True, parameters=parameters)
 
     def csv(self, body: bytes) -> Read:
         """The rows of a CSV text with a header. Raises Malformed or Invalid."""
@@ -102,7 +115,7 @@ class Reader:
         if not lines:
             raise Invalid("The CSV text is empty. Its first line must name the columns.")
         header, cells = lines[0], lines[1:]
-        if not cells:
+        if not cells and not self.empty:
             raise Invalid("The CSV text has a header but no rows.")
         places = self.places(header)
         problems = Problems()
@@ -111,9 +124,28 @@ class Reader:
             if len(line) != len(header):
                 problems.add("", number, f"this row has {len(line)} cells, the header has {len(header)}.")
                 continue
-            rows.append(self._row([line[place] for place in places], self._of_text, number, problems))
+            values = ["" if place is None else line[place] for place in places]
+            rows.append(self._row(values, self._of_text, number, problems))
         problems.settle()
         return Read(rows, single=False)
+
+    def _form(self, value: Mapping[str, Any]) -> str | None:
+        """The key that gives a body its form; None for a bare object. `data` and `texts` are words for `instances`."""
+        found = [key for key, kind in (("instances", list), ("columns", dict)) if self._means(value, key, kind)]
+        found = found or [key for key in ("data", "texts") if isinstance(value.get(key), list)]
+        if len(found) > 1:
+            raise Invalid(f"The body has both `{found[0]}` and `{found[1]}`. Send one of them.")
+        return found[0] if found else None
+
+    def _parameters(self, value: Mapping[str, Any], *, strict: bool) -> dict[str, Any] | None:
+        """The options of a body. Not `strict`, where it is a bare object, what is no object of options is a column."""
+        found = [key for key in OPTIONS if isinstance(value.get(key), dict)]
+        if len(found) > 1:
+            raise Invalid("The body has both `parameters` and `config`. Send one of them.")
+        wrong = next((key for key in OPTIONS if strict and value.get(key) is not None and key not in found), None)
+        if wrong is not None:
+            raise Invalid(f"`{wrong}` must be an object of options, got {describe(value[wrong])}.")
+        return value[found[0]] if found else None
 
     def _means(self, value: Mapping[str, Any], key: str, kind: type) -> bool:
         """Whether `key` gives the body its form, rather than being a column of a bare object. Null counts as absent."""
@@ -126,17 +158,20 @@ class Reader:
         return True
 
     def instances(self, instances: Sequence[Any]) -> list[Row]:
-        """The rows of a list of objects. Raises Invalid."""
+        """The rows of a list of objects; of strings too, where one string is all that is needed. Raises Invalid."""
         if not instances:
+            if self.empty:
+                return []
             raise Invalid("There are no instances. Send at least one row.")
         problems = Problems()
         rows = []
-        for number, instance in enumerate(instances):
+        for number, each in enumerate(instances):
+            instance = {self._bare: each} if self._bare is not None and isinstance(each, str) else each
             if not isinstance(instance, dict):
                 problems.add("", number, f"expected an object, got {describe(instance)}.")
                 continue
             for field in self.fields:
-                if field.name not in instance:
+                if field.name not in instance and field.name not in self.optional:
                     problems.add(field.name, number, self._absent(field, instance))
             values = [instance.get(field.name) for field in self.fields]
             rows.append(self._row(values, self._of_json, number, problems))
@@ -146,6 +181,9 @@ class Reader:
     def columns(self, columns: Mapping[str, Any]) -> list[Row]:
         """The rows of an object of lists. Raises Invalid."""
         problems = Problems()
+        sent = [columns[name] for name in self._names if name in columns]
+        count = max((len(column) for column in sent if isinstance(column, list)), default=0)
+        columns = {**dict.fromkeys(self.optional, [None] * count), **columns}
         for field in self.fields:
             if field.name not in columns:
                 problems.add(field.name, 0, self._absent(field, columns))
@@ -158,7 +196,7 @@ class Reader:
             if len(column) != count:
                 problems.add(field.name, len(column), f"this column has {len(column)} values, others have {count}.")
         problems.settle()
-        if not count:
+        if not count and not self.empty:
             raise Invalid("There are no rows. Send at least one value in each column.")
         rows = [self._row(row, self._of_json, number, problems) for number, row in enumerate(zip(*values, strict=True))]
         problems.settle()
@@ -187,16 +225,21 @@ class Reader:
                     break
         return checked, wrongs
 
-    def places(self, header: Sequence[str]) -> list[int]:
-        """Where each field is among these column names. Raises Invalid where one is missing or there twice."""
+    def places(self, header: Sequence[str]) -> list[int | None]:
+        """Where each field is among these column names, None for an optional one that is not.
+
+        Raises Invalid where one is missing or there twice.
+        """
         problems = Problems()
         for field in self.fields:
+            if field.name not in header and field.name in self.optional:
+                continue
             if field.name not in header:
                 problems.add(field.name, 0, self._absent(field, dict.fromkeys(header)))
             elif header.count(field.name) > 1:
                 problems.add(field.name, 0, "the header names this column more than once.")
         problems.settle()
-        return [header.index(field.name) for field in self.fields]
+        return [header.index(field.name) if field.name in header else None for field in self.fields]
 
     def _absent(self, field: Field, sent: Mapping[str, Any]) -> str:
         # Comparing is slow, and a body may name any number of columns.
@@ -298,12 +341,34 @@ def _category(categories: Container[str], value: Any) -> Value:
 
 
 def _date(value: Any) -> Value:
+    """ISO 8601, a month as its first day; or a number, the seconds since 1970 in UTC, as that."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _moment(value)
     text = _string(value)
+    if isinstance(text, str) and _MONTH.fullmatch(text):
+        text = f"{text}-01"
     try:
         datetime.fromisoformat(str(text))
     except ValueError:
         raise Wrong(f"expected a date such as 2024-05-31 or 2024-05-31T12:00:00Z, got {describe(value)}.") from None
     return text
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()}Z"
+    except (ValueError, OverflowError, OSError):
+        raise Wrong(f"expected seconds since 1970, got {describe(seconds)}. Milliseconds must be divided.") from None
+
+
+def _date_text(text: str) -> Value:
+    """A cell has no type: digits that are no date in ISO 8601 are seconds."""
+    try:
+        return _date(text)
+    except Wrong:
+        if not _NUMBER.fullmatch(text.strip()):
+            raise
+        return _moment(float(text))
 
 
 def _number_text(whole: bool, text: str) -> Value:
@@ -334,6 +399,8 @@ def _check_text(field: Field) -> Check:
     """What judges a CSV cell of this field. Raises Wrong."""
     if field.kind in {"number", "integer"}:
         return partial(_number_text, field.kind == "integer")
+    if field.kind == "date":
+        return _date_text
     return _boolean_text if field.kind == "boolean" else _check(field)
 
 

@@ -6,15 +6,13 @@ obvious, accepts the few unusual forms that are still right, and otherwise names
 What the fast way takes, the slow way takes too, with the same rows; a test holds them against each other.
 
 A body is JSON: `{"instances": [{...}]}`, one object, a list of objects, `{"columns": {name: [...]}}`; or CSV with a
-header.
+header. Beside the rows a JSON object may have `parameters`, what the request chooses.
 """
 
-import csv
-import io
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
@@ -24,8 +22,10 @@ from numpy.typing import NDArray
 
 from modelyard.core.errors import Broken
 from modelyard.formats import _reference as reference
+from modelyard.formats._answers import UNNAMEABLE, choose, is_finite, schema_of, wording_of
+from modelyard.formats._columns import columns_of, csv_of
 from modelyard.formats._reference import Read, Reader
-from modelyard.formats.base import Batch
+from modelyard.formats.base import Batch, Predictor, RequestPredictor
 from modelyard.protocol.frames import Content
 from modelyard.protocol.signature import Field, Kind, Signature
 
@@ -46,7 +46,6 @@ _TYPES: dict[Kind, Any] = {
     "text": str | None,
     "date": str | None,
 }
-_UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
 _INSTANCES = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[')
 _COLUMNS = re.compile(rb'\s*\{\s*"columns"\s*:\s*\{')
 _LIST = re.compile(rb"\s*\[")
@@ -64,20 +63,29 @@ class Codec:
     """Reads requests for, and writes the answers of, versions with this signature.
 
     `reference` is the slow way; `shapes` are the types that the fast way is compiled from, None where a column's name
-    cannot be borne by one. Other forms than JSON and CSV are read by these too.
+    cannot be borne by one. Other forms than JSON and CSV are read by these too. `wording` says how values become
+    answers. `asks` is given for a RequestPredictor: its `Options`; then a body needs no rows.
     """
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, *, asks: Any = None) -> None:
         self.signature = signature
-        self.reference = Reader(signature)
+        self.reference = Reader(signature, empty=asks is not None)
+        self.wording = wording_of(signature)
+        self.choices: Any = self.wording.Options if asks is None else asks
         self._split = len(signature.numeric_inputs)
         self._width = len(signature.string_inputs)
         self._pack = struct.Struct(f"{self._split}f").pack
         fields = self.reference.fields
         self._dates = [place for place, field in enumerate(fields) if field.kind == "date"]
-        self.shapes = None if any(_UNNAMEABLE.search(field.name) for field in fields) else Shapes(fields)
+        nameable = not any(UNNAMEABLE.search(field.name) for field in fields)
+        self.shapes = Shapes(fields, self.reference.optional) if nameable else None
         self._fast = _Fast(self.shapes) if self.shapes else None
-        self._answers = self._classification(signature.classes) if signature.classes else _regression
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> "Codec":
+        """The codec for what this predictor is asked."""
+        asks = predictor.Options if isinstance(predictor, RequestPredictor) else None
+        return cls(predictor.signature, asks=asks)
 
     def decode_json(self, body: bytes) -> Decoded:
         """The rows of a JSON body. Raises Malformed where it cannot be read, Invalid naming field and row."""
@@ -108,7 +116,18 @@ class Codec:
         strings = np.array([text or "" for row in rows for text in row[split:]], object)
         return Batch(numbers, strings.reshape(count, self._width))
 
-    def encode(self, values: NDArray[np.float32], content: int, *, model: str, version: str) -> bytes:
+    def options(self, parameters: dict[str, Any] | None) -> Any:
+        """What a request chose, as the struct of options that is meant; None or the defaults where it chose nothing.
+
+        Raises Invalid, naming the option.
+        """
+        if parameters is None and not self.reference.empty:
+            return None
+        return choose(self.choices, parameters or {})
+
+    def encode(
+        self, values: NDArray[np.float32], content: int, *, model: str, version: str, options: Any = None
+    ) -> bytes:
         """The answer to a request: `values` as the predictor gave them for its rows.
 
         Raises Broken where they are not all finite.
@@ -116,14 +135,20 @@ class Codec:
         # A sum of float32 is finite in a float64 exactly when each of them is. For a few rows this is quickest.
         if not math.isfinite(sum(map(sum, values.tolist()))):
             raise Broken(f"{model} {version} answered with a value that is not a finite number. Train it again.")
-        answers = self._answers(values)
         if content == Content.CSV:
-            return self._csv(answers)
-        return _encode({"predictions": answers, "model": model, "version": version})
+            return csv_of(self.wording.columns(values, options))
+        return _encode({"predictions": self.wording.entries(values, options), "model": model, "version": version})
+
+    def encode_entries(self, entries: Sequence[dict[str, Any]], content: int, *, model: str, version: str) -> bytes:
+        """The same of what a RequestPredictor answered."""
+        check_finite(entries, f"{model} {version}")
+        if content == Content.CSV:
+            return csv_of(columns_of(entries))
+        return _encode({"predictions": entries, "model": model, "version": version})
 
     def answers(self, values: NDArray[np.float32]) -> list[dict[str, Any]]:
         """One JSON-ready entry for each row."""
-        plain: list[dict[str, Any]] = msgspec.to_builtins(self._answers(values))
+        plain: list[dict[str, Any]] = msgspec.to_builtins(self.wording.entries(values))
         return plain
 
     def dates_hold(self, rows: Iterable[Row]) -> bool:
@@ -137,66 +162,46 @@ class Codec:
             return False
         return True
 
-    def _classification(self, classes: tuple[str, ...]) -> "Answers":
-        probabilities = _probabilities(classes)
-        answer = msgspec.defstruct(
-            "Answer", [("prediction", str), ("probability", float), ("probabilities", Any)], frozen=True
-        )
 
-        def answers(values: NDArray[np.float32]) -> list[Any]:
-            best = values.argmax(axis=1).tolist()
-            return [
-                answer(classes[index], row[index], probabilities(*row))
-                for index, row in zip(best, values.tolist(), strict=True)
-            ]
+def answer_example(predictor: Predictor, body: dict[str, Any]) -> dict[str, Any]:
+    """What a predictor answers to a whole JSON body, as `{"predictions": [...]}`: JSON-ready.
 
-        return answers
-
-    def _csv(self, answers: list[Any]) -> bytes:
-        rows: list[dict[str, Any]] = msgspec.to_builtins(answers)
-        classes = self.signature.classes
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if not classes:
-            writer.writerow(["prediction"])
-            writer.writerows([row["prediction"]] for row in rows)
-            return text.getvalue().encode()
-        writer.writerow(["prediction", "probability", *(f"probability_{label}" for label in classes)])
-        for row in rows:
-            writer.writerow([row["prediction"], row["probability"], *row["probabilities"].values()])
-        return text.getvalue().encode()
+    What a version's signature keeps as `example_request` and `example_answer`. Raises as reading and answering do.
+    """
+    codec = Codec.of(predictor)
+    read = codec.read(msgspec.json.encode(body), Content.JSON)
+    batch, options = codec.batch(read.rows), codec.options(read.parameters)
+    if isinstance(predictor, RequestPredictor):
+        return {"predictions": msgspec.to_builtins(predictor.answer(batch, options))}
+    return {"predictions": msgspec.to_builtins(codec.wording.entries(predictor.predict(batch), options))}
 
 
-Answers = Callable[[NDArray[np.float32]], list[Any]]
+def options_schema(predictor: Predictor) -> dict[str, Any]:
+    """The JSON schema of what a request may choose in its `parameters`: a signature's `options`; {} for nothing."""
+    return schema_of(Codec.of(predictor).choices)
 
 
-class _Value(msgspec.Struct, frozen=True):
-    prediction: float
-
-
-def _regression(values: NDArray[np.float32]) -> list[Any]:
-    return [_Value(value) for value in values[:, 0].tolist()]
-
-
-def _probabilities(classes: tuple[str, ...]) -> Callable[..., Any]:
-    """What makes the `probabilities` member from one value for each class: a struct, since it is encoded fastest."""
-    if any(_UNNAMEABLE.search(label) for label in classes):
-        return lambda *row: dict(zip(classes, row, strict=True))
-    names = {f"c{place}": label for place, label in enumerate(classes)}
-    return msgspec.defstruct("Probabilities", [(name, float) for name in names], rename=names, frozen=True)
+def check_finite(entries: Sequence[dict[str, Any]], label: str) -> None:
+    """Raise Broken where an answer of the version `label` holds a number that JSON has no word for."""
+    if not all(map(is_finite, entries)):
+        raise Broken(f"{label} answered with a value that is not a finite number. Train it again.")
 
 
 class Shapes:
     """The types that bodies are decoded into: one object as a row, and one of lists as columns.
 
-    `types` are those of the fields in the order of a row, by the names that the structs have for them.
+    `types` are those of the fields in the order of a row, by the names that the structs have for them; `members` are
+    these as a struct's, those of `optional` columns with None as their default.
     """
 
-    def __init__(self, fields: tuple[Field, ...]) -> None:
+    def __init__(self, fields: tuple[Field, ...], optional: Collection[str] = ()) -> None:
         self.width = len(fields)
         self.names = {f"f{place}": field.name for place, field in enumerate(fields)}
         self.types = {f"f{place}": _TYPES[field.kind] for place, field in enumerate(fields)}
-        self.row: Any = msgspec.defstruct("Row", list(self.types.items()), rename=self.names)
+        self.members: list[Any] = [
+            (name, kind, None) if self.names[name] in optional else (name, kind) for name, kind in self.types.items()
+        ]
+        self.row: Any = msgspec.defstruct("Row", self.members, rename=self.names, kw_only=True)
         self.columns: Any = msgspec.defstruct(
             "Columns", [(name, list_of(kind)) for name, kind in self.types.items()], rename=self.names
         )
@@ -218,11 +223,15 @@ class _Fast:
     """The compiled decoders. A body that is not plainly right is answered with None, never with a guess."""
 
     def __init__(self, shapes: Shapes) -> None:
-        # The two keys that give a body another form: present where they are not expected, the slow way decides.
-        other = [(key, None, None) for key in ("instances", "columns") if key not in shapes.names.values()]
-        single: Any = msgspec.defstruct("Single", [*shapes.types.items(), *other], rename=shapes.names)
-        instances: Any = msgspec.defstruct("Instances", [("instances", list_of(shapes.row)), ("columns", None, None)])
-        table: Any = msgspec.defstruct("Table", [("columns", shapes.columns), ("instances", None, None)])
+        # The keys that give a body another form: present where they are not expected, the slow way decides.
+        keys = ("instances", "columns", "data", "texts", *reference.OPTIONS)
+        other = [(key, None, None) for key in keys if key not in shapes.names.values()]
+        single: Any = msgspec.defstruct("Single", [*shapes.members, *other], rename=shapes.names, kw_only=True)
+        options: list[Any] = [("parameters", dict[str, Any] | None, None), ("config", None, None)]
+        instances: Any = msgspec.defstruct(
+            "Instances", [("instances", list_of(shapes.row)), ("columns", None, None), *options]
+        )
+        table: Any = msgspec.defstruct("Table", [("columns", shapes.columns), ("instances", None, None), *options])
         self._shapes = shapes
         self._single = msgspec.json.Decoder(single)
         self._list = msgspec.json.Decoder(list_of(shapes.row))
@@ -240,12 +249,14 @@ class _Fast:
 
     def _read(self, body: bytes) -> Read | None:
         if _INSTANCES.match(body):
-            return Read(self._shapes.rows(self._instances.decode(body).instances), single=False)
+            found = self._instances.decode(body)
+            return Read(self._shapes.rows(found.instances), False, found.parameters)
         if _LIST.match(body):
             return Read(self._shapes.rows(self._list.decode(body)), single=False)
         if _COLUMNS.match(body):
-            rows = self._shapes.across(self._table.decode(body).columns)
-            return None if rows is None else Read(rows, single=False)
+            table = self._table.decode(body)
+            rows = self._shapes.across(table.columns)
+            return None if rows is None else Read(rows, False, table.parameters)
         return Read([msgspec.structs.astuple(self._single.decode(body))[: self._shapes.width]], single=True)
 
 

@@ -7,7 +7,7 @@ from modelyard.core.registry import Registry
 from modelyard.formats import folder as folders
 from modelyard.formats.base import Format, Predictor
 
-_HELPERS = frozenset({"batches", "codec", "features", "folder", "registry"})
+_HELPERS = frozenset({"batches", "codec", "features", "folder", "registry", "series"})
 
 REGISTRY: Registry[Format] = Registry("modelyard.formats", Format, exclude=_HELPERS)  # type: ignore[type-abstract]
 

@@ -6,20 +6,15 @@ client takes it.
 """
 
 import asyncio
-import logging
 from time import perf_counter, time
 from typing import NamedTuple
 
 from modelyard.core.errors import OutOfSpace
-from modelyard.gateway.answers import REQUEST_ID, error_body, error_headers
 from modelyard.gateway.bodies import accepted, pack
 from modelyard.gateway.exchange import Exchange
 from modelyard.gateway.journal import Journal
 from modelyard.gateway.limits import Limiter
-from modelyard.protocol.frames import Content
 from modelyard.protocol.usage import UsageRecord
-
-log = logging.getLogger("modelyard.gateway")
 
 WORTH_PACKING = 1024
 PACKED_ASIDE = 64 * 1024
@@ -92,8 +87,9 @@ class Accounting:
             for exchange, status, content, headers, body in due:
                 exchange.client.answer(exchange, status, content, headers, body)
             return
+        full = OutOfSpace("The disk is full: calls cannot be recorded, so they are not answered.", retry_after=30)
         for one in due:
-            _refuse(one.exchange)
+            one.exchange.take_back(full)
 
     def _pack(
         self, exchange: Exchange, status: int, content: int, rows: int, headers: bytes, body: bytes, coding: bytes
@@ -107,11 +103,3 @@ class Accounting:
             self._settle(exchange, status, content, rows, headers, done.result())
 
         self._loop.run_in_executor(None, pack, body, coding).add_done_callback(packed)
-
-
-def _refuse(exchange: Exchange) -> None:
-    """An answer that cannot be recorded is not given."""
-    error = OutOfSpace("The disk is full: calls cannot be recorded, so they are not answered.", retry_after=30)
-    lines = b"".join(b"%b: %b\r\n" % header for header in [*error_headers(error), (REQUEST_ID, exchange.request_id)])
-    body = error_body(error, exchange.request_id.decode())
-    exchange.client.answer(exchange, error.status, Content.JSON, lines, body)

@@ -12,9 +12,10 @@ import msgspec
 from modelyard import __version__
 from modelyard.core.errors import NotFound
 from modelyard.credentials.scope import covers
-from modelyard.gateway.dialects import Dialect, model_of, name_of
-from modelyard.gateway.routes import Model, Pool, Routes, Version, no_version, selected
-from modelyard.protocol.routing import Caller
+from modelyard.gateway.dialects import Asked, Dialect, model_of, name_of
+from modelyard.gateway.routes import ROUTABLE, Model, Pool, Routes, Version
+from modelyard.protocol.answers import CLASSIFICATION, REGRESSION
+from modelyard.protocol.routing import Caller, Column, Schema
 
 V2_EXTENSIONS = ("binary_tensor_data", "model_repository")
 _V2_MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(/ready)?")
@@ -27,6 +28,7 @@ _V2_TYPES = {
     "category": "BYTES",
     "text": "BYTES",
     "date": "BYTES",
+    "single": "FP32",
 }
 
 
@@ -85,24 +87,9 @@ def answer(question: Question, routes: Routes, caller: Caller | None) -> Describ
         return Described(200, {"models": [name_of(model.path) for model in _reached(routes, caller)]})
     if question.kind == "index":
         return Described(200, [entry for model in _reached(routes, caller) for entry in _index(model)])
-    model, pool = _find(question, routes, caller)
-    ready = any(version.state in {"ready", "asleep"} for version in pool.versions)
+    model, pool = routes.find(Asked(question.dialect, question.model, question.selector or None), caller)
+    ready = any(version.state in ROUTABLE for version in pool.versions)
     return _MODEL[question.kind](model, pool, ready)
-
-
-def _find(question: Question, routes: Routes, caller: Caller) -> tuple[Model, Pool]:
-    path, selector = question.model, question.selector
-    if path not in routes.models and not selector:
-        parent, _, last = path.rpartition("/")
-        if parent in routes.models:
-            path, selector = parent, last
-    model = routes.model(path, caller)
-    if not selector:
-        return model, model.everyone
-    pool = selected(model, selector)
-    if pool is None:
-        raise no_version(model, selector)
-    return model, pool
 
 
 def _reached(routes: Routes, caller: Caller) -> Sequence[Model]:
@@ -113,7 +100,7 @@ def _index(model: Model) -> list[dict[str, str]]:
     states = {f"{version.number}": version.state for version in model.versions}
     name = name_of(model.path)
     return [
-        {"name": name, "version": number, "state": "READY" if state in {"ready", "asleep"} else "UNAVAILABLE"}
+        {"name": name, "version": number, "state": "READY" if state in ROUTABLE else "UNAVAILABLE"}
         for number, state in states.items()
     ]
 
@@ -137,18 +124,16 @@ def _alive(routes: Routes) -> Described:  # noqa: ARG001
 
 
 def _metadata(model: Model, pool: Pool, ready: bool) -> Described:  # noqa: ARG001
-    shown = _shown(pool)
     numbers = sorted({version.number for version in model.versions})
-    schema = next(
-        (route.schema for route in model.route.versions if route.number == shown.number and route.schema), None
-    )
-    inputs, outputs = [], []
+    schema = _shown(pool).schema
+    inputs, outputs, options = [], [], {}
     if schema is not None:
         inputs = [
             {"name": column.name, "datatype": _V2_TYPES.get(column.kind, "BYTES"), "shape": [-1, 1]}
             for column in schema.inputs
         ]
-        outputs = _outputs(schema.classes)
+        outputs = _outputs(schema)
+        options = schema.options
     return Described(
         200,
         {
@@ -157,17 +142,22 @@ def _metadata(model: Model, pool: Pool, ready: bool) -> Described:  # noqa: ARG0
             "platform": "modelyard",
             "inputs": inputs,
             "outputs": outputs,
+            # What a request may choose in its own `parameters`, as JSON schemas.
+            "parameters": options,
         },
     )
 
 
-def _outputs(classes: Sequence[str]) -> list[dict[str, object]]:
-    if not classes:
-        return [{"name": "prediction", "datatype": "FP64", "shape": [-1, 1]}]
+def _outputs(schema: Schema) -> list[dict[str, object]]:
+    # A table that an older controller made does not name them.
+    outputs = schema.outputs or _USUAL[bool(schema.classes)]
     return [
-        {"name": "prediction", "datatype": "BYTES", "shape": [-1, 1]},
-        {"name": "probability", "datatype": "FP64", "shape": [-1, 1]},
-        {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(classes)]},
+        {
+            "name": column.name,
+            "datatype": "FP64" if column.kind == "shares" else _V2_TYPES.get(column.kind, "BYTES"),
+            "shape": [-1, len(schema.classes) if column.kind == "shares" else 1],
+        }
+        for column in outputs
     ]
 
 
@@ -195,7 +185,7 @@ def _version(model: Model, pool: Pool, ready: bool) -> Described:  # noqa: ARG00
 def _shown(pool: Pool) -> Version:
     if not pool.versions:
         raise NotFound("The model has no deployed version.")
-    return next((version for version in pool.versions if version.state in {"ready", "asleep"}), pool.versions[0])
+    return next((version for version in pool.versions if version.state in ROUTABLE), pool.versions[0])
 
 
 def _label(pool: Pool) -> str:
@@ -203,6 +193,10 @@ def _label(pool: Pool) -> str:
 
 
 _SERVER = {"server": _server, "live": _live, "ready": _ready, "alive": _alive}
+_USUAL = {
+    True: tuple(Column(member.name, member.kind) for member in CLASSIFICATION),
+    False: tuple(Column(member.name, member.kind) for member in REGRESSION),
+}
 _MODEL = {
     "metadata": _metadata,
     "ready": _v2_ready,

@@ -39,11 +39,11 @@ class Embedded:
         """Whether it is loaded, and bodies of this form are read in this process."""
         return self.ready and content & 15 in self._forms
 
-    def call(self, exchange: Exchange) -> None:
+    def call(self, exchange: Exchange, slot: int) -> None:
         """Answer together with whatever else arrives in this turn of the loop."""
         assert self._batcher is not None
         self.pending += 1
-        self._batcher.ask(self.slot, exchange.body, exchange.content, partial(self._reply, exchange))
+        self._batcher.ask(slot, exchange.body, exchange.content, partial(self._reply, exchange))
 
     def serve(self, batcher: "Batcher", forms: frozenset[int]) -> None:
         """It is loaded: answer from now on."""
@@ -113,6 +113,8 @@ class Embedder:
         except Exception:
             log.exception("%s is not embedded, its replicas answer", version.label)
         else:
+            if self._lanes.get((version.label, version.checksum)) is not lane:
+                return  # it left the table while it was loaded
             self._held[lane.slot] = held
             lane.serve(self._batcher, forms)
             log.info("%s is embedded", version.label)

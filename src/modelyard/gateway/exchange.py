@@ -36,7 +36,7 @@ class Books(Protocol):
         ...
 
 
-class Asked(Protocol):
+class AskedModel(Protocol):
     """The model that was asked; see `routes.Model`."""
 
     @property
@@ -68,7 +68,7 @@ class Exchange:
     `headers` holds only those that the gateway looks at, in lower case. `model` and `version` are what was asked, once
     it is known, and `books` is where the answer is accounted for from then on. `link` is the connection it went to,
     `lost` the one that broke under it. `until` is how long it may wait for a replica, on the loop's clock.
-    `twin` is told what was answered, where a shadow is asked too.
+    `twins` are told what was answered, where shadows are asked too.
     """
 
     # Most requests change few of these: what is not set costs nothing.
@@ -80,9 +80,9 @@ class Exchange:
     dialect: Dialect = Dialect.OURS
     link: object | None = None
     lost: object | None = None
-    model: Asked | None = None
+    model: AskedModel | None = None
     trace: bytes | None = None
-    twin: Twin | None = None
+    twins: tuple[Twin, ...] = ()
     until: float = 0.0
     version: Answering | None = None
 
@@ -107,8 +107,8 @@ class Exchange:
 
     def answer(self, status: int, content: int, rows: int, body: bytes) -> None:
         """What a version answered. An error of its gets this request's id."""
-        if self.twin is not None:
-            self.twin.given(status, content, body)
+        for twin in self.twins:
+            twin.given(status, content, body)
         headers = b""
         if status >= 400:
             if body.endswith(_UNNAMED):
@@ -121,27 +121,37 @@ class Exchange:
 
     def refuse(self, error: ModelyardError) -> None:
         """The answer to what is wrong."""
-        if self.twin is not None:
-            self.twin.given(error.status, Content.JSON, b"")
-        body = error_body(error, self.request_id.decode())
+        for twin in self.twins:
+            twin.given(error.status, Content.JSON, b"")
         if self.model is None:
             self.dialect = dialect_of(self.target)
+        self._answer(error.status, Content.JSON, 0, *self._worded(error))
+
+    def take_back(self, error: ModelyardError) -> None:
+        """`error` in place of an answer that was settled and not yet given."""
+        headers, body = self._worded(error)
+        self.client.answer(self, error.status, Content.JSON, self._lines(headers), body)
+
+    def _worded(self, error: ModelyardError) -> tuple[bytes, bytes]:
+        """An error's header lines and body, in the words of the protocol that was asked in."""
+        body = error_body(error, self.request_id.decode())
         if self.dialect:
             body = translated(self.dialect, error.status, body)
-        headers = b"".join(b"%b: %b\r\n" % header for header in error_headers(error))
-        self._answer(error.status, Content.JSON, 0, headers, body)
+        return b"".join(b"%b: %b\r\n" % header for header in error_headers(error)), body
 
     def _answer(self, status: int, content: int, rows: int, headers: bytes, body: bytes) -> None:
         if self.answered:
             return
         self.answered = True
-        version = self.version
-        head = version.head if version is not None else b""
-        lines = b"%b%b%b: %b\r\n" % (head, headers, REQUEST_ID, self.request_id)
+        lines = self._lines(headers)
         if self.books is None:
             self.client.answer(self, status, content, lines, body)
         else:
             self.books.settle(self, status, content, rows, lines, body)
+
+    def _lines(self, headers: bytes) -> bytes:
+        head = self.version.head if self.version is not None else b""
+        return b"%b%b%b: %b\r\n" % (head, headers, REQUEST_ID, self.request_id)
 
 
 class Twin(Protocol):

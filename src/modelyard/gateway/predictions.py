@@ -15,7 +15,7 @@ from modelyard.credentials.presented import Presented
 from modelyard.gateway import tracing
 from modelyard.gateway.bodies import packing_of, unpack
 from modelyard.gateway.dialects import body_of
-from modelyard.gateway.embedded import Embedder
+from modelyard.gateway.embedded import Embedded, Embedder
 from modelyard.gateway.errors import Unready
 from modelyard.gateway.exchange import Books, Exchange
 from modelyard.gateway.limits import Limiter
@@ -203,53 +203,33 @@ class Predictions:
                 raise
             return
         exchange.version = version
-        self._send(exchange, version)
-        if model.shadows and not place.selector and exchange.lost is None:
+        sent = self._send(exchange, version)
+        if sent and model.shadows and not place.selector and exchange.lost is None:
             self._shadow(exchange, model)
 
-    def _send(self, exchange: Exchange, version: Version) -> None:
-        """Give the request to whatever holds the version, or let it wait. Raises Unavailable."""
-        embedded = version.embedded
-        if embedded is not None and embedded.takes(exchange.content):
-            if embedded.pending >= self._bound:
-                raise self._full(version)
-            embedded.call(exchange)
-            return
-        best, slot, least, up = None, 0, self._bound, False
-        for link, place in version.targets:
-            if link.ready and link is not exchange.lost and link.labels.get(place) == version.label:
-                up = True
-                waiting = len(link.pending)
-                if waiting < least and (not waiting or link.pending_bytes < BYTES_IN_FLIGHT):
-                    best, slot, least = link, place, waiting
-        if best is not None:
-            best.call(exchange, slot)
-        elif up:
-            raise self._full(version)
-        elif version.state == "asleep":
+    def _send(self, exchange: Exchange, version: Version) -> bool:
+        """Give the request to whatever holds the version, or let it wait; whether it was given. Raises Unavailable."""
+        lane, slot, up = _roomiest(version, exchange, self._bound)
+        if lane is not None:
+            lane.call(exchange, slot)
+            return True
+        if up:
+            self._metrics.refused(version.deployment)
+            raise Unavailable(f"{version.label} has all the requests it can take. Try again.", retry_after=1)
+        if version.state == "asleep":
             self._park(exchange, self._start_seconds)
             self._wake(version.deployment)
         else:
             self._park(exchange, HANDOVER_SECONDS)
-
-    def _full(self, version: Version) -> Unavailable:
-        self._metrics.refused(version.deployment)
-        return Unavailable(f"{version.label} has all the requests it can take. Try again.", retry_after=1)
+        return False
 
     def _shadow(self, exchange: Exchange, model: Model) -> None:
         for version, share in model.shadows:
             if version is exchange.version or self._dice.random() * 100 >= share:
                 continue
-            shadow = Shadow(exchange, version, partial(self._metrics.shadow, model.path, version.number))
-            embedded = version.embedded
-            if embedded is not None and embedded.takes(exchange.content):
-                if embedded.pending * 2 < self._bound:
-                    embedded.call(shadow)
-                continue
-            for link, place in version.targets:
-                if link.ready and link.labels.get(place) == version.label and len(link.pending) * 2 < self._bound:
-                    link.call(shadow, place)
-                    break
+            lane, slot, _ = _roomiest(version, exchange, self._bound / 2)
+            if lane is not None:
+                lane.call(Shadow(exchange, version, partial(self._metrics.shadow, model.path, version.number)), slot)
 
     def _park(self, exchange: Exchange, seconds: float) -> None:
         """Let a request wait for a replica. Raises Unavailable where too many wait."""
@@ -300,6 +280,24 @@ class Predictions:
             self._route(exchange)
         except ModelyardError as error:
             exchange.refuse(error)
+
+
+def _roomiest(version: Version, exchange: Exchange, bound: float) -> tuple[Embedded | Link | None, int, bool]:
+    """Who is to be asked, and at which slot: this process, or else the replica with the fewest requests under way.
+
+    Nobody, where all that are up have `bound` requests or too many bytes; last, whether any is up.
+    """
+    embedded = version.embedded
+    if embedded is not None and embedded.takes(exchange.content):
+        return (embedded if embedded.pending < bound else None), embedded.slot, True
+    best, slot, least, up = None, 0, bound, False
+    for link, place in version.targets:
+        if link.ready and link is not exchange.lost and link.labels.get(place) == version.label:
+            up = True
+            waiting = len(link.pending)
+            if waiting < least and (not waiting or link.pending_bytes < BYTES_IN_FLIGHT):
+                best, slot, least = link, place, waiting
+    return best, slot, up
 
 
 def _embedded(table: RoutingTable) -> Iterator[HeldVersion]:

@@ -18,7 +18,7 @@ from modelyard.gateway.errors import Unready
 from modelyard.gateway.links import Link
 from modelyard.gateway.metrics import Meter
 from modelyard.protocol.processes import HeldVersion
-from modelyard.protocol.routing import Caller, ModelRoute, RoutingTable, VersionRoute
+from modelyard.protocol.routing import Caller, ModelRoute, RoutingTable, Schema, VersionRoute
 
 REMEMBERED = 10_000
 STAGES = ("production", "staging")
@@ -37,6 +37,7 @@ class Version:
     weight: int
     targets: Sequence[tuple[Link, int]]
     embedded: Embedded | None
+    schema: Schema | None
     meter: Meter
     head: bytes
 
@@ -90,7 +91,6 @@ class Model:
     rules: Sequence[tuple[bytes, bytes, Pool]]
     sticky: bytes | None
     shadows: Sequence[tuple[Version, int]]
-    route: ModelRoute
 
     def choose(self, headers: Mapping[bytes, bytes], dice: random.Random) -> Version:
         """The version that answers a request without a selector. Raises Unavailable where none is ready."""
@@ -145,15 +145,17 @@ class Routes:
         if caller.prefixes is not None and not covers(caller.prefixes, place.model.prefix):
             raise _unknown(read_target(target))
         if place.pool is None:
-            raise no_version(place.model, place.selector or "")
+            raise _no_version(place)
         return place
 
-    def model(self, path: str, caller: Caller) -> Model:
-        """A model by `prefix/model`. Raises NotFound as `resolve` does."""
-        model = self.models.get(path)
-        if model is None or not covers(caller.prefixes, model.prefix):
-            raise _unknown(path)
-        return model
+    def find(self, asked: Asked, caller: Caller) -> tuple[Model, Pool]:
+        """The model and versions that somebody asks about. Raises NotFound as `resolve` does."""
+        place = self._place(asked)
+        if place is None or not covers(caller.prefixes, place.model.prefix):
+            raise _unknown(asked.path)
+        if place.pool is None:
+            raise _no_version(place)
+        return place.model, place.pool
 
     def _find(self, target: bytes) -> Place:
         path = read_target(target)
@@ -166,28 +168,28 @@ class Routes:
     def _place(self, asked: Asked) -> Place | None:
         model = self.models.get(asked.path)
         if model is not None:
-            pool = selected(model, asked.selector) if asked.selector else model.everyone
+            pool = _selected(model, asked.selector) if asked.selector else model.everyone
             return Place(model, pool, asked.selector, asked.dialect)
         parent, _, selector = asked.path.rpartition("/")
         model = self.models.get(parent)
         if model is None or asked.selector is not None:
             return None
-        pool = selected(model, selector)
+        pool = _selected(model, selector)
         # A last part that is no selector may still be the beginning of another meaning.
         if pool is None and selector in {"invocations", "predict"}:
             return None
         return Place(model, pool, selector, asked.dialect)
 
 
-def selected(model: Model, selector: str) -> Pool | None:
+def _selected(model: Model, selector: str) -> Pool | None:
     """The model's versions that bear this selector: `v3`, `3`, `latest`, `production`, `staging`."""
     number = _NUMBER.fullmatch(selector)
     return model.selectors.get(f"v{number[1]}" if number else selector)
 
 
-def no_version(model: Model, selector: str) -> NotFound:
-    """The error for a selector that no deployed version bears."""
-    return NotFound(f"{model.path} has no deployed version {selector[:100]!r}. Deployed: {model.deployed}.")
+def _no_version(place: Place) -> NotFound:
+    selector = (place.selector or "")[:100]
+    return NotFound(f"{place.model.path} has no deployed version {selector!r}. Deployed: {place.model.deployed}.")
 
 
 def compile_routes(
@@ -270,7 +272,6 @@ def _model(path: str, route: ModelRoute, made: Sequence[tuple[VersionRoute, Vers
         rules=rules,
         sticky=route.traffic.sticky.encode() if route.traffic.sticky else None,
         shadows=shadows,
-        route=route,
     )
 
 
@@ -298,6 +299,7 @@ def _version(
         weight=route.weight,
         targets=[(links[target.address], target.slot) for target in route.targets],
         embedded=embed(route.embedded) if route.embedded is not None else None,
+        schema=route.schema,
         meter=meter(path, route.number, route.deployment),
         head=head.encode(),
     )

@@ -42,7 +42,7 @@ class Shadow(Exchange):
         self._told = told
         self._mine: tuple[int, int, bytes] | None = None
         self._theirs: tuple[int, int, bytes] | None = None
-        original.twin = self
+        original.twins = (*original.twins, self)
 
     def answer(self, status: int, content: int, rows: int, body: bytes) -> None:  # noqa: ARG002
         if not self.answered:

@@ -17,14 +17,17 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     lower: float
     upper: float
     baseline: float
-    direction: Literal["higher", "lower"]
+    direction: Literal["higher", "lower", "neither"]
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """One algorithm that was tried: its validation score decided, its test rows were not looked at."""
+    """One algorithm that was tried: its validation score decided, its test rows were not looked at.
+
+    `validation` is None where no row could decide.
+    """
 
     algorithm: str
-    validation: float
+    validation: float | None
     fit_seconds: float
     chosen: bool = False
     note: str = ""

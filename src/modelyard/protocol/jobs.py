@@ -23,12 +23,24 @@ class CandidateSpec(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
 
 
+class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A search for better parameters of the one candidate: at most `trials`, for at most `seconds`.
+
+    It ends early after `patience` trials without a better one. Parameters that the candidate fixes are not searched.
+    """
+
+    trials: int
+    seconds: float | None = None
+    patience: int | None = None
+
+
 class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A training run: tables in, one version folder out, below the object-store prefix `output`.
 
     Where no table has the purpose test (or validation), the platform splits training rows with `seed`.
     `drop` are columns that are not used (identifiers, leaks). `seconds` is a budget: after it no further candidate
-    begins.
+    begins. `roles` name columns by what they are (features/datasets/roles.py): time, series, text. `horizon` is how
+    many steps ahead series are predicted. `previous` is the object-store prefix of a version to go on from.
     """
 
     scenario: str
@@ -45,10 +57,17 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     intent: str | None = None
     reasons: tuple[str, ...] = ()
+    roles: dict[str, str] = {}
+    horizon: int | None = None
+    search: SearchSpec | None = None
+    previous: str | None = None
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is given when it claims its job. `kind` chooses the recipe `worker/recipes/<kind>.py`."""
+    """What a worker is given when it claims its job. `kind` chooses the recipe `worker/recipes/<kind>.py`.
+
+    `checkpoint` is the last one that a worker before this one left.
+    """
 
     id: str
     kind: str
@@ -56,6 +75,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float
     payload: dict[str, Any]
     attempt: int = 1
+    checkpoint: dict[str, Any] | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
@@ -83,7 +103,25 @@ class MetricPoint(msgspec.Struct, frozen=True, kw_only=True, tag="metric"):
     at: float
 
 
-Event = Progress | LogLine | MetricPoint
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag="record"):
+    """Something found on the way, such as a trial of a search; a later one of the same kind and key replaces it."""
+
+    kind: str
+    key: str
+    data: dict[str, Any]
+    at: float
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag="checkpoint"):
+    """What the next worker is to know, should this one be lost; it replaces the one before."""
+
+    data: dict[str, Any]
+
+
+Told = Progress | LogLine | MetricPoint
+"""What a command that runs shut in may say."""
+
+Event = Told | Record | Checkpoint
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,12 +79,13 @@ class Holding(msgspec.Struct, frozen=True):
 
 
 class ReplicaSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What one replica holds. `address` is where it must listen."""
+    """What one replica holds. `address` is where it must listen, `limits` what it may use with all that it starts."""
 
     id: str
     deployment: str
     address: str
     versions: tuple[HeldVersion, ...]
+    limits: Limits = Limits()
     max_batch: int = 64
 
 

@@ -3,7 +3,7 @@
 The controller publishes it, gateways swap one reference and keep the last one on disk.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -50,17 +50,23 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version takes and answers: enough for the protocols that describe models. `classes` is () for numbers."""
+    """What a version takes and answers: enough for the protocols that describe models.
+
+    `classes` are those of a classification, `outputs` the members of an answer (protocol/answers.py), `options` what a
+    request may choose, as JSON schemas by name.
+    """
 
     inputs: tuple[Column, ...]
     classes: tuple[str, ...] = ()
+    outputs: tuple[Column, ...] = ()
+    options: dict[str, dict[str, Any]] = {}
 
 
 class VersionRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One deployed version: its share of the unselected traffic and where it is held.
 
     While `state` is `loading`, because no replica is healthy yet, the answer is 503 with Retry-After.
-    `embedded` is set where gateways may hold the version themselves: it is an ONNX graph that was measured to be quick.
+    `embedded` is set where gateways may hold the version themselves: it is only data, and was measured to be quick.
     """
 
     number: int

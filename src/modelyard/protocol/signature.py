@@ -37,8 +37,12 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `inputs` are the columns it needs, in the order of training. `ignored` are columns of the training table that a
     caller may send and that are not used (the target, dropped identifiers). `classes` are the class labels in the order
-    of the probabilities, for classification; `positive` is the class a two-class question asks about.
-    `example` is one instance; `example_answer` what the version answered to it when it was made.
+    of the probabilities, for classification; `positive` is the class a two-class question asks about. `time` names the
+    input that says when, for rows that are in order of time; `series` the one that says which of several series a row
+    belongs to; `horizon` is how many steps ahead a version was made to predict.
+    `example` is one instance; `example_answer` what the version answered to it when it was made. Where the rows of a
+    request belong together, `example_request` is a whole JSON body, `example_answer` has what was answered to it as
+    `predictions`, and `options` is the JSON schema of what a request may choose in its `parameters`.
     """
 
     scenario: str
@@ -46,9 +50,14 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: str
     classes: tuple[str, ...] = ()
     positive: str | None = None
+    time: str | None = None
+    series: str | None = None
+    horizon: int | None = None
     ignored: tuple[str, ...] = ()
     example: dict[str, Any] = {}
     example_answer: dict[str, Any] = {}
+    example_request: dict[str, Any] = {}
+    options: dict[str, Any] = {}
 
     @property
     def numeric_inputs(self) -> tuple[Field, ...]:

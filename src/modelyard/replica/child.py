@@ -9,7 +9,9 @@ import sys
 import traceback
 from pathlib import Path
 
-from modelyard.formats.base import Batch, Predictor
+from modelyard.core.errors import Invalid
+from modelyard.formats._answers import choose
+from modelyard.formats.base import Predictor, RequestPredictor
 from modelyard.formats.registry import open_version
 from modelyard.replica import wire
 
@@ -25,21 +27,26 @@ def main() -> int:
     except BaseException as error:  # noqa: BLE001 - the version's code may raise anything; the other end is told
         connection.sendall(_failure(error))
         return 1
-    connection.sendall(wire.told_ready())
+    connection.sendall(wire.told_ready(words=isinstance(predictor, RequestPredictor)))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             connection.sendall(_answer(predictor, wire.asked(connection)))
     return 0
 
 
-def _answer(predictor: Predictor, batch: Batch) -> bytes:
+def _answer(predictor: Predictor, question: wire.Question) -> bytes:
+    batch, options = question
     try:
+        if options is not None and isinstance(predictor, RequestPredictor):
+            return wire.told_entries(predictor.answer(batch, choose(predictor.Options, options)))
         return wire.told(predictor.predict(batch))
     except Exception as error:  # noqa: BLE001 - as above
         return _failure(error)
 
 
 def _failure(error: BaseException) -> bytes:
+    if isinstance(error, Invalid):
+        return wire.told_failure(error.message, invalid=True)
     traceback.print_exc()
     return wire.told_failure(str(getattr(error, "message", "")) or f"{type(error).__name__}: {error}")
 

@@ -50,7 +50,7 @@ class Loaded:
 
     def _shut_in(self, version: HeldVersion, folder: Path) -> Held:
         # Most replicas need neither, and start sooner without.
-        from modelyard.replica.pool import Pool
+        from modelyard.replica.pool import Pool, Wording
         from modelyard.sandbox.choose import choose
 
         try:
@@ -64,7 +64,8 @@ class Loaded:
         self._at_end.callback(pool.close)
         self.parallel[version.slot] = pool.parallel
         log.info("%s runs in %d processes, shut in by %s", version.label, pool.parallel, chosen.name)
-        return Held(pool, model=f"{version.prefix}/{version.model}", version=f"v{version.number}")
+        predictor = Wording(pool) if pool.words else pool
+        return Held(predictor, model=f"{version.prefix}/{version.model}", version=f"v{version.number}")
 
 
 def _holds_code(version: HeldVersion, folder: Path) -> bool:

@@ -14,7 +14,7 @@ from modelyard.core.errors import ModelyardError
 from modelyard.core.lifeline import Lifeline
 from modelyard.core.settings import Settings, from_environment
 from modelyard.protocol.jobs import Failure
-from modelyard.protocol.processes import Limits, ReplicaSpec
+from modelyard.protocol.processes import ReplicaSpec
 from modelyard.replica.loading import Loaded
 from modelyard.replica.server import Server
 from modelyard.serving.batching import Batcher
@@ -25,13 +25,13 @@ FAILED = 3
 """Exit code where a version cannot be held; `<spec file>.failure` says why."""
 
 
-def run(spec: ReplicaSpec, settings: Settings, limits: Limits, on_ready: Callable[[], None]) -> None:
+def run(spec: ReplicaSpec, settings: Settings, on_ready: Callable[[], None]) -> None:
     """Hold the versions of `spec` until SIGTERM or SIGINT; `on_ready` is called once the replica listens.
 
     `limits` are what this process may use with all that it starts. Raises what the fault is where a version cannot be
     fetched, loaded or does not answer as it should.
     """
-    loaded = Loaded(settings, limits)
+    loaded = Loaded(settings, spec.limits)
     try:
         for version in spec.versions:
             loaded.add(version)
@@ -73,18 +73,10 @@ def main(arguments: Sequence[str]) -> int:
     failure.unlink(missing_ok=True)
     try:
         spec = msgspec.json.decode(path.read_bytes(), type=ReplicaSpec)
-        run(spec, settings, _limits(path.with_name(f"{path.name}.limits")), lambda: None)
+        run(spec, settings, lambda: None)
     except ModelyardError as error:
         log.error("%s", error.message)
         told = Failure(code=error.code, message=error.message, detail=error.detail)
         failure.write_bytes(msgspec.json.encode(told))
         return FAILED
     return 0
-
-
-def _limits(path: Path) -> Limits:
-    """What the runtime says that this process may use; no limits where it says nothing."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Limits)
-    except FileNotFoundError:
-        return Limits()

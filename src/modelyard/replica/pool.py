@@ -14,20 +14,24 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.core.errors import Broken, ModelyardError, TimedOut, Unavailable
-from modelyard.formats.base import Batch, Predictor
+from modelyard.core.errors import Broken, Invalid, ModelyardError, TimedOut, Unavailable
+from modelyard.formats.base import Batch, Predictor, RequestPredictor
 from modelyard.formats.folder import read_signature
 from modelyard.protocol.processes import Limits
+from modelyard.protocol.signature import Signature
 from modelyard.replica import child as inside
 from modelyard.replica import wire
 from modelyard.replica.lines import Lines, clean
 from modelyard.sandbox.base import Command, Outcome, Running, Sandbox
 
 log = logging.getLogger("modelyard.replica")
+
+Told = TypeVar("Told")
 
 CALL_SECONDS = 30.0
 START_SECONDS = 50.0
@@ -49,8 +53,9 @@ def share(limits: Limits, processes: int) -> Limits:
 
 
 class Pool(Predictor):
-    """The version in `folder`. `predict` may be called from `parallel` threads at once.
+    """The version in `folder`. `predict` and `entries` may be called from `parallel` threads at once.
 
+    `words` says that the version words its own answers: then `Wording` is what is held.
     `limits` are those of the whole environment: the processes share them. `label` names the version in messages.
     """
 
@@ -65,7 +70,8 @@ class Pool(Predictor):
         self.signature = read_signature(folder)
         self.parallel = min(cores, max(1, math.ceil(limits.cpus or cores)))
         self.label = label
-        self._columns = max(1, len(self.signature.classes))
+        self.words = False
+        self._columns = _columns(self.signature)
         self._call_seconds = call_seconds
         self._starter = _Starter(folder, share(limits, self.parallel), sandbox, self._hear)
         self._changed = threading.Condition()
@@ -84,16 +90,35 @@ class Pool(Predictor):
 
     def predict(self, batch: Batch) -> NDArray[np.float32]:
         """As every predictor. Raises Broken where the process died or failed on it, TimedOut, Unavailable."""
+
+        def exchange(connection: socket.socket, deadline: float) -> NDArray[np.float32]:
+            wire.ask(connection, batch, deadline)
+            return wire.answer(connection, batch.rows, self._columns, deadline)
+
+        return self._ask(exchange)
+
+    def entries(self, batch: Batch, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """As a RequestPredictor's `answer`, which checks the options; raises as `predict`, and Invalid."""
+
+        def exchange(connection: socket.socket, deadline: float) -> list[dict[str, Any]]:
+            wire.ask(connection, batch, deadline, options)
+            return wire.entries(connection, deadline)
+
+        return self._ask(exchange)
+
+    def _ask(self, exchange: "Callable[[socket.socket, float], Told]") -> "Told":
+        """One call of one process."""
         deadline = time.monotonic() + self._call_seconds
         while not (process := self._take(deadline)).quiet():
             # Gone, or it talks without being asked. Its end takes a moment, which is not this caller's.
             process.hang_up()
             threading.Thread(target=process.stop, daemon=True).start()
         try:
-            wire.ask(process.connection, batch, deadline)
-            values = wire.answer(process.connection, batch.rows, self._columns, deadline)
+            told = exchange(process.connection, deadline)
         except wire.Refused as refused:
             self._give_back(process)
+            if refused.invalid:
+                raise Invalid(clean(str(refused))) from None
             log.error("%s failed on a request: %s", self.label, clean(str(refused)))
             raise Broken("The model failed on this request. The replica's log says why.") from None
         except (TimeoutError, EOFError, OSError, wire.Nonsense) as fault:
@@ -101,7 +126,7 @@ class Pool(Predictor):
             process.hang_up()
             raise error from None
         self._give_back(process)
-        return values
+        return told
 
     def close(self) -> None:
         """End every process. Safe to call again."""
@@ -185,7 +210,7 @@ class Pool(Predictor):
             # Whoever closed the pool before the line above did not see this one.
             if self._closing.is_set():
                 process.stop()
-            wire.ready(process.connection, time.monotonic() + START_SECONDS)
+            self.words = wire.ready(process.connection, time.monotonic() + START_SECONDS)
         except (wire.Refused, wire.Nonsense) as fault:
             reason = clean(str(fault))
         except TimeoutError:
@@ -232,6 +257,22 @@ class Pool(Predictor):
             self._closing.wait(rest)
             with self._changed:
                 self._resting -= 1
+
+
+class Wording(RequestPredictor):
+    """A pool whose version words its own answers. What a request may choose is known inside only, and checked there."""
+
+    Options: ClassVar[Any] = dict
+
+    def __init__(self, pool: Pool) -> None:
+        self.signature = pool.signature
+        self._pool = pool
+
+    def predict(self, batch: Batch) -> NDArray[np.float32]:
+        return self._pool.predict(batch)
+
+    def answer(self, batch: Batch, options: Any) -> list[dict[str, Any]]:
+        return self._pool.entries(batch, options)
 
 
 class _Starter:
@@ -283,6 +324,13 @@ class _Process:
     def hang_up(self) -> None:
         """Close the socket: only by whoever is the one that may ask it."""
         self.connection.close()
+
+
+def _columns(signature: Signature) -> tuple[int, ...]:
+    """How many columns the values of a version may have."""
+    if signature.classes:
+        return (len(signature.classes),)
+    return (1, 3) if "regression" in signature.scenario else (1,) if "log" in signature.scenario else (3,)
 
 
 def _why(outcome: Outcome | None) -> str:

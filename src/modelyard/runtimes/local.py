@@ -2,7 +2,7 @@
 
 In `<run folder>/processes/` every process has
     <id>.json           the record: written before the start as an intent, with pid and start time right after it
-    <id>.spec           what it was given; <id>.spec.limits: what it may use; <id>.spec.failure: why it gave up
+    <id>.spec           what it was given; <id>.spec.failure: why it gave up
     <id>.log            what it printed; <id>.log.1: what it printed before
 
 A killed caller neither loses a process nor starts it twice: the log is opened, locked (flock) and becomes the standard
@@ -145,7 +145,7 @@ class LocalRuntime(Runtime):
         if record.address is not None and record.address.startswith("unix:"):
             Path(record.address.removeprefix("unix:")).unlink(missing_ok=True)
         # The record goes last: what is killed in between is repeated by the next call.
-        for ending in (".spec", ".spec.limits", ".spec.failure", ".log", ".log.1", ".json"):
+        for ending in (".spec", ".spec.failure", ".log", ".log.1", ".json"):
             self._path(process_id, ending).unlink(missing_ok=True)
 
     def logs(self, process_id: str, *, lines: int = 100) -> Sequence[str]:
@@ -211,7 +211,6 @@ class LocalRuntime(Runtime):
         )
         try:
             _replace(path, spec.payload)
-            _replace(self._path(spec.id, ".spec.limits"), msgspec.json.encode(spec.limits))
             self._write(intent)
             pid = self._spawn(intent, log)
         except OSError as error:

@@ -50,6 +50,11 @@ def patch(*parts: str | int, body: Any) -> Request:
     return _with_body("PATCH", parts, body, {})
 
 
+def put(*parts: str | int, body: Any) -> Request:
+    """A PUT with a JSON body."""
+    return _with_body("PUT", parts, body, {})
+
+
 def delete(*parts: str | int) -> Request:
     """A DELETE."""
     return Request(method="DELETE", path=path(*parts))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from modelyard.features.deployments import schemas
-from modelyard.sdk.calls import delete, encode, path, post
+from modelyard.sdk.calls import delete, post, put
 from modelyard.sdk.flow import Request
 from modelyard.sdk.models import Version
 
@@ -105,12 +105,6 @@ def start(key: str) -> Request:
 def version_path(version: str | Version[Any]) -> str:
     """`prefix/model/vN` of a version, or what was written."""
     return version if isinstance(version, str) else version.path
-
-
-def put(*parts: str, body: Any) -> Request:
-    """A PUT with a JSON body."""
-    headers = {"content-type": "application/json"}
-    return Request(method="PUT", path=path(*parts), headers=headers, content=encode(body))
 
 
 def _rule(rule: HeaderRule) -> Mapping[str, str]:

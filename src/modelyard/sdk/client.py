@@ -7,17 +7,19 @@ from typing import Any, Generic, Self
 
 from modelyard.features.auth.schemas import Me
 from modelyard.sdk.auth import Auth, Keys
+from modelyard.sdk.batch_predictions import BatchPredictions
 from modelyard.sdk.builder import Builds
-from modelyard.sdk.catalogue import Algorithms, Scenarios
+from modelyard.sdk.catalogue import Algorithms, Configurations, Scenarios
 from modelyard.sdk.connection import AsyncConnection, SyncConnection
 from modelyard.sdk.datasets import Datasets
 from modelyard.sdk.deployments import Deployments
 from modelyard.sdk.flow import Async, Connection, Flow, Mode, Resource, Sync, operation
+from modelyard.sdk.jobs import Jobs
 from modelyard.sdk.limits import Limits
 from modelyard.sdk.models import Models, Prefixes
 from modelyard.sdk.predictions import Predicting, Predictions
 from modelyard.sdk.profile import resolve
-from modelyard.sdk.training import Jobs, Run, Runs, Tasks
+from modelyard.sdk.training import Run, Runs, Tasks
 from modelyard.sdk.usage import Usage
 
 
@@ -31,6 +33,7 @@ class _Resources(Resource[Mode], Generic[Mode]):
         self.datasets: Datasets[Mode] = Datasets(connection)
         self.scenarios: Scenarios[Mode] = Scenarios(connection)
         self.algorithms: Algorithms[Mode] = Algorithms(connection)
+        self.configurations: Configurations[Mode] = Configurations(connection)
         self.tasks: Tasks[Mode] = Tasks(connection)
         self.runs: Runs[Mode] = Runs(connection)
         self.builds: Builds[Mode] = Builds(connection)
@@ -38,6 +41,7 @@ class _Resources(Resource[Mode], Generic[Mode]):
         self.prefixes: Prefixes[Mode] = Prefixes(connection)
         self.models: Models[Mode] = Models(connection)
         self.deployments: Deployments[Mode] = Deployments(connection)
+        self.batch_predictions: BatchPredictions[Mode] = BatchPredictions(connection)
         self.limits: Limits[Mode] = Limits(connection)
         self.usage: Usage[Mode] = Usage(connection)
 
@@ -54,28 +58,34 @@ class _Resources(Resource[Mode], Generic[Mode]):
     @operation
     def train(
         self,
+        /,
         dataset: str,
-        algorithm: str,
+        algorithm: str | None,
         model: str,
         *,
         parameters: dict[str, Any] | None = None,
         target: str | None = None,
+        **more: Any,
     ) -> Flow[Run[Mode]]:
         """Train `algorithm` on `dataset` or `dataset@release` into a new version of `model`: a task, run once.
 
-        Raises TargetMissing, BadParameters, NotFound.
+        `more` is what `client.tasks.create` takes besides: name, configuration, horizon, seed, search, metric,
+        previous. Raises TargetMissing, BadParameters, NotFound.
         """
-        task = yield from self.tasks.create.flow(dataset, algorithm, model, parameters=parameters, target=target)
+        made = self.tasks.create.flow(dataset, algorithm, model, parameters=parameters, target=target, **more)
+        task = yield from made
         return (yield from self.tasks.start.flow(task.data.id))
 
     @operation
-    def predict(self, model: str, data: Any) -> Flow[Predictions]:
+    def predict(self, model: str, data: Any = None, *, parameters: dict[str, Any] | None = None) -> Flow[Predictions]:
         """What `model` (`prefix/name`, or that with `/vN`) predicts.
 
-        `data` is a row (a dictionary), rows, a data frame, or the path of a CSV file with a header. None and NaN are
-        missing values. Large data is sent in parts. Raises Invalid, naming field and row; NotFound, Unavailable.
+        `data` is a row (a dictionary), rows, texts where a text is all that is needed, a data frame, or the path of a
+        CSV file with a header; None where the model needs no rows, as to continue a series that it knows. None and NaN
+        are missing values. `parameters` are what the model lets be chosen. Large data is sent in parts; rows that
+        belong together must fit into one. Raises Invalid, naming field and row; NotFound, Unavailable.
         """
-        return (yield from Predicting(self._connection).predict.flow(model, data))
+        return (yield from Predicting(self._connection).predict.flow(model, data, parameters=parameters))
 
 
 class Client(_Resources[Sync]):

@@ -38,9 +38,9 @@ class Deployment(Entity[Mode, schemas.Deployment]):
         return self._connection.url + model_path(self._model)
 
     @operation
-    def predict(self, data: Any) -> Flow[Predictions]:
+    def predict(self, data: Any = None, *, parameters: dict[str, Any] | None = None) -> Flow[Predictions]:
         """As `client.predict`, of the model that it holds."""
-        return (yield from Predicting(self._connection).predict.flow(self._model, data))
+        return (yield from Predicting(self._connection).predict.flow(self._model, data, parameters=parameters))
 
     @operation
     def refresh(self) -> Flow[Deployment[Mode]]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from modelyard.core.errors import Invalid
 from modelyard.features.limits import schemas
-from modelyard.sdk.calls import call, delete, encode, fetch, get, pages, path
+from modelyard.sdk.calls import call, delete, fetch, get, pages, put
 from modelyard.sdk.entity import Listing
-from modelyard.sdk.flow import Flow, Mode, Request, Resource, operation
-
-JSON = {"content-type": "application/json"}
+from modelyard.sdk.flow import Flow, Mode, Resource, operation
 
 
 class Limits(Resource[Mode]):
@@ -32,12 +30,12 @@ class Limits(Resource[Mode]):
 
         It takes the place of the limit there was, and holds at every gateway within a second. Raises Invalid, NotFound.
         """
-        body = encode({"requests": requests, "rows": rows})
+        body = {"requests": requests, "rows": rows}
         # Written out for each, so that a look at this file tells which routes it calls.
         if _is_of_prefix(prefix, key):
-            request = Request(method="PUT", path=path("limits", "prefixes", prefix or ""), headers=JSON, content=body)
+            request = put("limits", "prefixes", prefix or "", body=body)
         else:
-            request = Request(method="PUT", path=path("limits", "keys", key or ""), headers=JSON, content=body)
+            request = put("limits", "keys", key or "", body=body)
         return (yield from fetch(self, request, schemas.RateLimit))
 
     @operation

@@ -6,10 +6,8 @@ from typing import Any
 
 import msgspec
 
-from modelyard.core.errors import Invalid
 from modelyard.features.builder.schemas import Plan
 from modelyard.sdk.bodies import FileBody
-from modelyard.sdk.errors import rebuilt
 
 
 def plan(intent: str, profile: dict[str, Any], *, target: str | None = None) -> Plan:
@@ -26,13 +24,8 @@ def profile(path: Path) -> dict[str, Any]:
     """
     from modelyard.features.datasets.importers import run
 
-    wanted = FileBody(path.expanduser().absolute())
+    wanted_path = path.expanduser().absolute()
+    wanted = FileBody(wanted_path)
     with tempfile.TemporaryDirectory(prefix="modelyard-plan-") as scratch:
-        folder = Path(scratch)
-        spec = run.Spec(file=str(path.expanduser().absolute()), filename=wanted.name)
-        (folder / "spec.json").write_bytes(msgspec.json.encode(spec))
-        if run.main(folder):
-            failure: dict[str, Any] = msgspec.json.decode((folder / "failure.json").read_bytes())
-            raise rebuilt(failure, Invalid.status)
-        found: dict[str, Any] = msgspec.json.decode((folder / "out" / "profile.json").read_bytes())
+        found: dict[str, Any] = msgspec.to_builtins(run.import_file(wanted_path, wanted.name, Path(scratch)))
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,15 @@ class Predicting(Resource[Mode]):
     """The URLs of published models."""
 
     @operation
-    def predict(self, model: str, data: Any) -> Flow[Predictions]:
-        """What `model` (`prefix/name`, or that with `/vN`) predicts.
-
-        `data` is a row (a dictionary), rows, a data frame, or the path of a CSV file with a header. None and NaN are
-        missing values. Large data is sent in parts. Raises Invalid, naming field and row; NotFound, Unavailable.
-        """
+    def predict(self, model: str, data: Any = None, *, parameters: dict[str, Any] | None = None) -> Flow[Predictions]:
+        """As `client.predict`."""
         found = Predictions()
-        for content, kind, until in bodies_of(data):
+        if parameters and (is_frame(data) or isinstance(data, (str, Path))):
+            # A CSV text has no place for what a request chooses.
+            text = csv_of(data) if is_frame(data) else _text(Path(data).expanduser()).read()
+            data = _rows(text, (yield from self._kinds(model)))
+        bodies = [*bodies_of(data, parameters)]
+        for content, kind, until in bodies:
             try:
                 answer = yield from call(self, _request(model, content, kind))
             except Invalid as error:
@@ -49,9 +51,23 @@ class Predicting(Resource[Mode]):
             part = parse(answer, _Answer)
             found.extend(part.predictions)
             found.model, found.version = part.model, part.version
-            if len(found) != until:
-                raise Malformed(f"{answer.url} answered {len(found)} predictions for {until} rows.")
+            # One request may be answered as a whole; several cannot be put together then.
+            if len(bodies) > 1 and len(found) != until:
+                raise Malformed(
+                    f"{answer.url} answered {len(found)} predictions for {until} rows. Rows that belong together must "
+                    "fit into one request: send fewer, or predict them as a job (`client.batch_predictions`)."
+                )
         return found
+
+    def _kinds(self, model: str) -> Flow[dict[str, str]]:
+        """The kinds of the columns that a model takes, by name."""
+        request = Request(method="GET", path=model_path(model), params={"get_meta": "true"})
+        told = parse((yield from call(self, request)), _Described)
+        return {column["name"]: column["kind"] for column in told.signature["inputs"]}
+
+
+class _Described(BaseModel):
+    signature: dict[str, Any]
 
 
 class _Answer(BaseModel):
@@ -66,8 +82,12 @@ def model_path(model: str) -> str:
     return f"/models/{quote(name.path)}/{f'{name.selector}/' if name.selector else ''}"
 
 
-def bodies_of(data: Any) -> Iterator[tuple[bytes, str, int]]:
+def bodies_of(data: Any, parameters: Mapping[str, Any] | None = None) -> Iterator[tuple[bytes, str, int]]:
     """The requests that `data` makes: each body, its media type, and the number of rows up to its end."""
+    chosen = {"parameters": dict(parameters)} if parameters else {}
+    if data is None:
+        yield encode(chosen), JSON, 0
+        return
     if isinstance(data, Mapping):
         data = [data]
     if isinstance(data, (str, Path)):
@@ -76,13 +96,34 @@ def bodies_of(data: Any) -> Iterator[tuple[bytes, str, int]]:
         yield from _csv_bodies(io.StringIO(csv_of(data)))
     elif isinstance(data, Iterable):
         rows = list(data)
-        if not rows or not all(isinstance(row, Mapping) for row in rows):
+        if not rows or not any(all(isinstance(row, kind) for row in rows) for kind in (Mapping, str)):
             raise Invalid("There is nothing to predict: give one row or several, each a dictionary of columns.")
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = [dict(row) for row in rows[start : start + ROWS_AT_ONCE]]
-            yield encode({"instances": part}), JSON, start + len(part)
+            part = [row if isinstance(row, str) else dict(row) for row in rows[start : start + ROWS_AT_ONCE]]
+            yield encode({"instances": part, **chosen}), JSON, start + len(part)
     else:
         raise Invalid(f"A {type(data).__name__} holds no rows. Give dictionaries, a data frame or a CSV file's path.")
+
+
+def _rows(text: str, kinds: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rows of a CSV text with a header, each cell as its column's kind has it; what does not fit stays a text."""
+    found = csv.DictReader(io.StringIO(text, newline=""))
+    return [{name: _value(cell, kinds.get(name, "text")) for name, cell in row.items() if name} for row in found]
+
+
+def _value(cell: str | None, kind: str) -> Any:
+    bare = (cell or "").strip()
+    if not bare:
+        return None
+    if kind == "boolean":
+        return {"true": True, "false": False, "1": True, "0": False}.get(bare.lower(), cell)
+    if kind not in {"number", "integer"}:
+        return cell
+    try:
+        number = float(bare)
+    except ValueError:
+        return cell
+    return number if math.isfinite(number) else cell
 
 
 def _csv_bodies(text: Iterable[str]) -> Iterator[tuple[bytes, str, int]]:

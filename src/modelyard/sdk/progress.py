@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from modelyard.features.training.schemas import Job
+from modelyard.features.jobs.schemas import Job
 
 Report = Callable[[Job], None]
 

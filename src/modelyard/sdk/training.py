@@ -1,154 +1,24 @@
-"""Jobs, training tasks and runs."""
+"""Training tasks and runs."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator
-from itertools import count
+from pathlib import Path
 from typing import Any
 
-from modelyard.core.errors import Conflict, Invalid, ModelyardError, TimedOut, Unavailable
+from modelyard.core.errors import Conflict, Invalid
 from modelyard.core.paging import Page
+from modelyard.features.jobs.schemas import MetricPoint
+from modelyard.features.models.schemas import File
 from modelyard.features.training import schemas
-from modelyard.sdk.calls import fetch, get, opened, pages, post
+from modelyard.sdk.calls import call, delete, fetch, get, pages, patch, post, save
 from modelyard.sdk.entity import Entity, Listing
-from modelyard.sdk.errors import ConnectionLost, JobFailed, JobStopped, rebuilt
-from modelyard.sdk.events import Event, EventReader
-from modelyard.sdk.flow import Close, Emit, Flow, Items, Mode, Pause, Read, Request, Resource, Step, items, operation
+from modelyard.sdk.flow import Flow, Mode, Resource, operation
+from modelyard.sdk.jobs import Job, Jobs, waiting
 from modelyard.sdk.models import Models, Version
-from modelyard.sdk.progress import Report, reporting
+from modelyard.sdk.progress import Report
 
-FIRST_LOOK, LONGEST_LOOK = 0.1, 1.0
-AWAY_SECONDS = 60.0
-"""How long a platform may be unreachable while somebody waits for a job: it may be starting again."""
-SILENT_SECONDS = 60.0
-"""A live stream says something at least every quarter of that."""
-LINES = 5000
-
-
-class Job(Entity[Mode, schemas.Job]):
-    """A long-running operation."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether its state changes no more."""
-        return self.data.state in schemas.ENDED
-
-    @operation
-    def refresh(self) -> Flow[Job[Mode]]:
-        """Look again; the same object with what is known now."""
-        self.data = (yield from Jobs(self._connection).get.flow(self.data.id)).data
-        return self
-
-    @operation
-    def wait(self, *, progress: bool | Report = False, timeout: float | None = None) -> Flow[Job[Mode]]:
-        """Wait for the end; the same object then.
-
-        `progress` True draws how far it is, a function is called with each new state. `timeout` is in seconds. Raises
-        what the job failed with (JobFailed, or the class of its code), JobStopped, TimedOut: the job goes on then.
-        """
-        yield from waiting(self, progress, timeout)
-        return self
-
-    @items
-    def logs(self, *, follow: bool = False, after: int = -1) -> Items[schemas.LogLine]:
-        """The lines of the log after number `after`; with `follow` those to come too, until the job has ended."""
-        yield from Jobs(self._connection).logs.flow(self.data.id, follow=follow, after=after)
-
-    @operation
-    def stop(self) -> Flow[Job[Mode]]:
-        """Ask it to stop; it has within two seconds. Raises JobOver."""
-        self.data = (yield from Jobs(self._connection).stop.flow(self.data.id)).data
-        return self
-
-    def _label(self) -> str:
-        return f"{self.data.id}: {self.data.title} ({self.data.state}, {self.data.progress.fraction:.0%})"
-
-
-class Jobs(Resource[Mode]):
-    """The platform's jobs."""
-
-    @operation
-    def get(self, job: str) -> Flow[Job[Mode]]:
-        """One job. Raises NotFound."""
-        return Job(self._connection, (yield from fetch(self, get("jobs", job), schemas.Job)))
-
-    @operation
-    def list(
-        self, *, state: schemas.JobState | None = None, kind: str | None = None, limit: int | None = None
-    ) -> Flow[Listing[Job[Mode]]]:
-        """The jobs, newest first."""
-        found = yield from pages(self, get("jobs", state=state, kind=kind), schemas.Job, limit)
-        return Listing(Job(self._connection, data) for data in found)
-
-    @operation
-    def stop(self, job: str) -> Flow[Job[Mode]]:
-        """Ask a job to stop. Raises JobOver."""
-        return Job(self._connection, (yield from fetch(self, post("jobs", job, "stop"), schemas.Job)))
-
-    @operation
-    def metrics(self, job: str) -> Flow[Listing[schemas.MetricPoint]]:
-        """The history of a job's metrics, oldest first."""
-        page = yield from fetch(self, get("jobs", job, "metrics"), Page[schemas.MetricPoint])
-        return Listing(page.items)
-
-    @items
-    def logs(self, job: str, *, follow: bool = False, after: int = -1) -> Items[schemas.LogLine]:
-        """The lines of a job's log after number `after`; with `follow` those to come too, until it has ended.
-
-        A stream that breaks is taken up again behind the last line.
-        """
-        if follow:
-            yield from self._follow(job, after)
-            return
-        while True:
-            page = yield from fetch(self, get("jobs", job, "logs", after=after, limit=LINES), Page[schemas.LogLine])
-            for line in page.items:
-                after = line.sequence
-                yield Emit(line)
-            if len(page.items) < LINES:
-                return
-
-    def _follow(self, job: str, after: int) -> Items[schemas.LogLine]:
-        for attempt in count(1):
-            before = after
-            try:
-                for_lines = self._stream(job, after)
-                outcome: Any = None
-                while True:
-                    step = for_lines.send(outcome)
-                    outcome = None
-                    if isinstance(step, Emit):
-                        after = step.item.sequence
-                        yield step
-                    else:
-                        outcome = yield step
-            except StopIteration as end:
-                if end.value:
-                    return
-            except (ConnectionLost, TimedOut):
-                if attempt >= self._connection.tries and after == before:
-                    raise
-            yield Pause(FIRST_LOOK)
-
-    def _stream(self, job: str, after: int) -> Generator[Step | Emit[schemas.LogLine], Any, bool]:
-        """One connection's lines; whether the log has ended with them."""
-        request = Request(
-            method="GET",
-            path=get("jobs", job, "logs").path,
-            params={"follow": "true", "after": after},
-            headers={"accept": "text/event-stream", **({"last-event-id": str(after)} if after >= 0 else {})},
-            patience=SILENT_SECONDS,
-        )
-        stream, reader = (yield from opened(self, request)), EventReader()
-        while piece := (yield Read(stream)):
-            for event in reader.feed(piece):
-                if event.name == "line":
-                    yield Emit(_log_line(event))
-                elif event.name == "end":
-                    yield Close(stream)
-                    return True
-        return False
+POINTS = 10_000
+"""Points of a history that are asked for at once."""
 
 
 class Run(Entity[Mode, schemas.Run]):
@@ -187,6 +57,16 @@ class Run(Entity[Mode, schemas.Run]):
         """Ask its job to stop; it has within two seconds. Raises JobOver."""
         return (yield from Jobs(self._connection).stop.flow(self.data.job.id))
 
+    @operation
+    def trials(self) -> Flow[Listing[Run[Mode]]]:
+        """The trials of its search, newest first."""
+        return (yield from Runs(self._connection).list.flow(parent=self.data.id))
+
+    @operation
+    def history(self, name: str | None = None) -> Flow[Listing[MetricPoint]]:
+        """The history of its metrics, or of one of them, oldest first."""
+        return (yield from Runs(self._connection).history.flow(self.data.id, name))
+
     def _wait(self, progress: bool | Report, timeout: float | None) -> Flow[None]:
         yield from waiting(self.job, progress, timeout)
         yield from self._refresh()
@@ -201,7 +81,7 @@ class Run(Entity[Mode, schemas.Run]):
             self._version = yield from Models(self._connection).version.flow(self.data.version)
 
     def _label(self) -> str:
-        return f"{self.data.id}: {self.data.model} ({self.data.job.state})"
+        return f"{self.data.id}: {self.data.model} ({self.data.state})"
 
 
 class Runs(Resource[Mode]):
@@ -216,10 +96,56 @@ class Runs(Resource[Mode]):
         return found
 
     @operation
-    def list(self, *, task: str | None = None, limit: int | None = None) -> Flow[Listing[Run[Mode]]]:
-        """The runs, newest first; without their versions, which `refresh()` fetches."""
-        found = yield from pages(self, get("runs", task=task), schemas.Run, limit)
+    def list(
+        self,
+        *,
+        task: str | None = None,
+        state: str | None = None,
+        model: str | None = None,
+        parent: str | None = None,
+        limit: int | None = None,
+    ) -> Flow[Listing[Run[Mode]]]:
+        """The runs, newest first; without their versions, which `refresh()` fetches.
+
+        `parent` asks for the trials of a run that searched.
+        """
+        wanted = get("runs", task=task, state=state, model=model, parent=parent)
+        found = yield from pages(self, wanted, schemas.Run, limit)
         return Listing(Run(self._connection, data) for data in found)
+
+    @operation
+    def delete(self, run: str) -> Flow[None]:
+        """Delete a run with its log and metrics. Raises AlreadyRunning; HasVersion while its version is there."""
+        yield from call(self, delete("runs", run))
+
+    @operation
+    def compare(self, *runs: str) -> Flow[schemas.Comparison]:
+        """Two to ten runs or trials side by side. Raises Invalid, NotFound."""
+        return (yield from fetch(self, get("runs", "compare", run=list(runs)), schemas.Comparison))
+
+    @operation
+    def history(self, run: str, name: str | None = None) -> Flow[Listing[MetricPoint]]:
+        """The history of a run's metrics, or of one of them, oldest first."""
+        found: list[MetricPoint] = []
+        while True:
+            after = found[-1].sequence if found else -1
+            request = get("runs", run, "metrics", name=name, after=after, limit=POINTS)
+            page = yield from fetch(self, request, Page[MetricPoint])
+            found += page.items
+            if len(page.items) < POINTS:
+                return Listing(found)
+
+    @operation
+    def files(self, run: str) -> Flow[Listing[File]]:
+        """The files of the version that a run made; none before that."""
+        page = yield from fetch(self, get("runs", run, "files"), Page[File])
+        return Listing(page.items)
+
+    @operation
+    def export_mlflow(self, run: str, to: str | Path = ".") -> Flow[Path]:
+        """Write a run with its trials as a file store of MLflow's, a ZIP at `to` (a file, or a folder)."""
+        target = Path(to).expanduser()
+        return (yield from save(self, get("runs", run, "mlflow"), target, f"{run}-mlflow.zip"))
 
 
 class Task(Entity[Mode, schemas.Task]):
@@ -229,6 +155,21 @@ class Task(Entity[Mode, schemas.Task]):
     def start(self) -> Flow[Run[Mode]]:
         """Run it. Raises AlreadyRunning: a task runs once at a time."""
         return (yield from Tasks(self._connection).start.flow(self.data.id))
+
+    @operation
+    def stop(self) -> Flow[Run[Mode]]:
+        """Ask its run to stop; it has within two seconds. Raises NotRunning."""
+        return (yield from Tasks(self._connection).stop.flow(self.data.id))
+
+    @operation
+    def clone(self, /, **changes: Any) -> Flow[Task[Mode]]:
+        """A task like this one, but for what is said, as `client.tasks.clone`."""
+        return (yield from Tasks(self._connection).clone.flow(self.data.id, **changes))
+
+    @operation
+    def delete(self) -> Flow[None]:
+        """As `client.tasks.delete`."""
+        yield from Tasks(self._connection).delete.flow(self.data.id)
 
     @operation
     def runs(self) -> Flow[Listing[Run[Mode]]]:
@@ -246,24 +187,41 @@ class Tasks(Resource[Mode]):
     def create(
         self,
         dataset: str,
-        algorithm: str,
+        algorithm: str | None,
         model: str,
         *,
         parameters: dict[str, Any] | None = None,
         target: str | None = None,
+        name: str | None = None,
+        configuration: str | None = None,
+        horizon: int | None = None,
+        seed: int = 0,
+        search: schemas.Search | dict[str, Any] | int | None = None,
+        metric: str | None = None,
+        previous: str | None = None,
     ) -> Flow[Task[Mode]]:
         """A task that trains `algorithm` on `dataset` or `dataset@release` into versions of `model`.
 
-        Without a release the newest counts. Raises TargetMissing, BadParameters, NotFound.
+        Without a release the newest counts, without an algorithm the scenario's default, without a configuration (an id
+        or a name) the algorithm's. `horizon` is how many steps ahead series are predicted. `search` varies what is not
+        given: a number of trials, or {"trials", "seconds", "patience"}; `metric` decides between them. `previous` is a
+        version to go on from. Raises TargetMissing, BadParameters, WrongAlgorithm, Disabled, NotFound.
         """
-        name, number = reference(dataset)
+        source, number = reference(dataset)
         body = {
-            "dataset": name,
+            "dataset": source,
             "release": number,
             "algorithm": algorithm,
             "parameters": parameters or {},
             "target": target,
             "model": model,
+            "name": name,
+            "configuration": configuration,
+            "horizon": horizon,
+            "seed": seed,
+            "search": _search(search),
+            "metric": metric,
+            "previous": previous,
         }
         return Task(self._connection, (yield from fetch(self, post("training-tasks", body=body), schemas.Task)))
 
@@ -273,10 +231,47 @@ class Tasks(Resource[Mode]):
         return Task(self._connection, (yield from fetch(self, get("training-tasks", task), schemas.Task)))
 
     @operation
-    def list(self, *, limit: int | None = None) -> Flow[Listing[Task[Mode]]]:
+    def list(
+        self, *, algorithm: str | None = None, model: str | None = None, limit: int | None = None
+    ) -> Flow[Listing[Task[Mode]]]:
         """The tasks, newest first."""
-        found = yield from pages(self, get("training-tasks"), schemas.Task, limit)
+        found = yield from pages(self, get("training-tasks", algorithm=algorithm, model=model), schemas.Task, limit)
         return Listing(Task(self._connection, data) for data in found)
+
+    @operation
+    def update(
+        self, task: str, *, name: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Flow[Task[Mode]]:
+        """Change a task's name, or its parameters while it does not run. Raises AlreadyRunning, BadParameters."""
+        changes = {"name": name, "parameters": parameters}
+        body = {key: value for key, value in changes.items() if value is not None}
+        return Task(self._connection, (yield from fetch(self, patch("training-tasks", task, body=body), schemas.Task)))
+
+    @operation
+    def clone(self, /, task: str, **changes: Any) -> Flow[Task[Mode]]:
+        """A task like this one, but for `changes`, named as in `create`; `parameters` are laid over its own."""
+        if isinstance(changes.get("dataset"), str):
+            changes["dataset"], changes["release"] = reference(changes["dataset"])
+        if "search" in changes:
+            changes["search"] = _search(changes["search"])
+        request = post("training-tasks", task, "clone", body=changes)
+        return Task(self._connection, (yield from fetch(self, request, schemas.Task)))
+
+    @operation
+    def delete(self, task: str) -> Flow[None]:
+        """Delete a task with its runs. Raises AlreadyRunning; HasVersion where versions came of it."""
+        yield from call(self, delete("training-tasks", task))
+
+    @operation
+    def stop(self, task: str) -> Flow[Run[Mode]]:
+        """Ask a task's run to stop; it has within two seconds. Raises NotRunning."""
+        return Run(self._connection, (yield from fetch(self, post("training-tasks", task, "stop"), schemas.Run)))
+
+    @operation
+    def export_mlflow(self, task: str, to: str | Path = ".") -> Flow[Path]:
+        """Write every run of a task as a file store of MLflow's, a ZIP at `to` (a file, or a folder)."""
+        target = Path(to).expanduser()
+        return (yield from save(self, get("training-tasks", task, "mlflow"), target, f"{task}-mlflow.zip"))
 
     @operation
     def start(self, task: str) -> Flow[Run[Mode]]:
@@ -295,41 +290,7 @@ def reference(dataset: str) -> tuple[str, int | None]:
     return name, int(number)
 
 
-def waiting(job: Job[Mode], progress: bool | Report, timeout: float | None) -> Flow[None]:
-    """Look at a job until it has ended. Raises as `Job.wait` says."""
-    begun, seen, pause = time.monotonic(), time.monotonic(), FIRST_LOOK
-    with reporting(progress) as report:
-        while True:
-            try:
-                yield from job.refresh.flow()
-                seen = time.monotonic()
-            except Unavailable:
-                if time.monotonic() - seen > AWAY_SECONDS:
-                    raise
-            report(job.data)
-            if job.ended:
-                break
-            left = pause if timeout is None else timeout - (time.monotonic() - begun)
-            if left <= 0:
-                raise TimedOut(
-                    f"{job.data.id} is still {job.data.state} after {timeout:g} seconds, and goes on. "
-                    f"Look again with `modelyard job show {job.data.id}`."
-                )
-            yield Pause(min(pause, left))
-            pause = min(LONGEST_LOOK, pause * 1.3)
-    if job.data.state != "succeeded":
-        raise _failure(job.data)
-
-
-def _failure(job: schemas.Job) -> ModelyardError:
-    if job.state == "stopped":
-        return JobStopped(f"{job.id} was stopped before it had a result.")
-    told = job.error or {
-        "code": JobFailed.code,
-        "message": f"{job.id} failed. Its log says more: `modelyard job logs {job.id}`.",
-    }
-    return rebuilt(told, JobFailed.status, otherwise=JobFailed)
-
-
-def _log_line(event: Event) -> schemas.LogLine:
-    return schemas.LogLine.model_validate_json(event.data)
+def _search(wanted: schemas.Search | dict[str, Any] | int | None) -> dict[str, Any] | None:
+    if isinstance(wanted, int):
+        return {"trials": wanted}
+    return wanted.model_dump() if isinstance(wanted, schemas.Search) else wanted

@@ -42,13 +42,13 @@ class RequestId:
 
 
 class BodyLimit:
-    """Refuses bodies over `limit` bytes with 413, declared or not. `free` are path endings whose bodies stream."""
+    """Refuses bodies over `limit` bytes with 413, declared or not, but for `free` paths, whose bodies stream."""
 
-    def __init__(self, app: ASGIApp, *, limit: int, free: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, free: re.Pattern[str]) -> None:
         self._app, self._limit, self._free = app, limit, free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].endswith(self._free):
+        if scope["type"] != "http" or self._free.search(scope["path"]):
             await self._app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")

@@ -1,7 +1,8 @@
 """Process: what runs inside the sandbox, `python -m modelyard.worker.child FOLDER`.
 
     spec.json       what to do: `Task`
-    in/             rows and labels as arrays (formats/batches.py); labels of test rows never come here
+    in/             rows and labels as arrays (formats/batches.py); labels of test rows never come here;
+                    `previous` is the folder of a version to go on from
     out/            what was made
     failure.json    why nothing was made: protocol.jobs.Failure; the exit code is 1
 
@@ -68,11 +69,12 @@ class Events(Report):
 
     def progress(self, phase: str, fraction: float, eta_seconds: float | None = None) -> None:
         first, last = self.span
-        self._fraction = max(self._fraction, first + (last - first) * min(1.0, fraction))
-        self._send(Progress(phase=f"{self._name}: {phase}", fraction=self._fraction, eta_seconds=eta_seconds))
+        self._fraction = max(self._fraction, first + (last - first) * min(1.0, float(fraction)))
+        eta = None if eta_seconds is None else float(eta_seconds)
+        self._send(Progress(phase=f"{self._name}: {phase}", fraction=self._fraction, eta_seconds=eta))
 
     def metric(self, name: str, step: int, value: float) -> None:
-        self._send(MetricPoint(name=f"{self._name}/{name}", step=step, value=float(value), at=time.time()))
+        self._send(MetricPoint(name=f"{self._name}/{name}", step=int(step), value=float(value), at=time.time()))
 
     def log(self, line: str) -> None:
         self._send(LogLine(line=line, at=time.time()))
@@ -135,6 +137,7 @@ def _training_data(folder: Path, task: Task) -> TrainingData:
         validation=batches.load_batch(given / "validation"),
         validation_labels=batches.load_array(given / "validation_labels.npy"),
         seed=task.seed,
+        previous=given / "previous" if (given / "previous").is_dir() else None,
     )
 
 

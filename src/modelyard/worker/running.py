@@ -181,7 +181,7 @@ def _why(outcome: Outcome, work: Path) -> Failure:
     """What the job's owner is told of a command that did not end well."""
     if outcome.limit:
         code, hint = _HINTS[outcome.limit]
-        return Failure(code=code, message=f"The training {outcome.reason}. {hint}", detail={"limit": outcome.limit})
+        return Failure(code=code, message=f"The job {outcome.reason}. {hint}", detail={"limit": outcome.limit})
     note = read_note(work)
     if note is not None:
         return note
@@ -192,7 +192,7 @@ def _why(outcome: Outcome, work: Path) -> Failure:
     code = f" with exit code {outcome.exit_code}" if outcome.exit_code <= 128 else ""
     return Failure(
         code="training_failed",
-        message=f"The training {ended}{code} without saying why. The last lines of its log may tell.",
+        message=f"The job {ended}{code} without saying why. The last lines of its log may tell.",
         detail={"exit_code": outcome.exit_code},
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from modelyard.protocol.jobs import Event, Failure, LogLine, MetricPoint, Progress
+from modelyard.protocol.jobs import Failure, LogLine, MetricPoint, Progress, Told
 
 log = logging.getLogger("modelyard.worker")
 
@@ -58,7 +58,7 @@ class Ear:
     What does not is dropped, and the log says so once for each kind of nonsense.
     """
 
-    def __init__(self, descriptor: int, on_event: Callable[[Event], None], warn: Callable[[str], None]) -> None:
+    def __init__(self, descriptor: int, on_event: Callable[[Told], None], warn: Callable[[str], None]) -> None:
         self._descriptor = descriptor
         self._on_event = on_event
         self._warn = warn
@@ -79,7 +79,7 @@ class Ear:
 
     def _hear(self, line: bytes) -> None:
         try:
-            event = sound(msgspec.json.decode(line, type=Event))
+            event = sound(msgspec.json.decode(line, type=Told))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._once("an event could not be read")
             return
@@ -96,7 +96,7 @@ class Ear:
             self._warn(f"Some of what the training reported was dropped: {what}.")
 
 
-def sound(event: Event) -> Event | None:
+def sound(event: Told) -> Told | None:
     """The event with clean texts, its time taken here, and figures in range; None where they make no sense."""
     if isinstance(event, LogLine):
         return LogLine(line=clean(event.line), at=time.time(), stream="err" if event.stream == "err" else "out")

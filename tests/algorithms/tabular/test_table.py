@@ -90,3 +90,13 @@ def test_rows_keep_their_order(tmp_path: Path) -> None:
     duckdb.sql("SELECT range AS n FROM range(500000)").write_parquet(str(path))
     values = table.read_parquet(path, {"n": "integer"})["n"].values
     np.testing.assert_array_equal(values, np.arange(500000))
+
+
+def test_a_column_that_is_empty_in_one_file_holds_what_the_other_says(tmp_path: Path) -> None:
+    duckdb.sql("SELECT 1.5::DOUBLE AS size, 'a' AS name").write_parquet(str(tmp_path / "full.parquet"))
+    duckdb.sql("SELECT NULL::VARCHAR AS size, 'b' AS name").write_parquet(str(tmp_path / "empty.parquet"))
+    paths = [tmp_path / "full.parquet", tmp_path / "empty.parquet"]
+    types = table.schema(paths)
+    assert types == {"size": "number", "name": "string"}
+    found = table.merged([table.read_parquet(path, types) for path in paths])
+    np.testing.assert_array_equal(found["size"].values, [1.5, np.nan])

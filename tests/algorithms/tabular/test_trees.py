@@ -35,7 +35,7 @@ def booster_of(matrix: np.ndarray, labels: np.ndarray, **settings) -> lightgbm.B
 def graph_of(booster: lightgbm.Booster, folder: Path, scores: int = 1) -> onnxruntime.InferenceSession:
     graph = Graph(numbers=4, strings=0, outputs=scores)
     fill = np.full(4, np.nan)
-    raw = trees.append(graph, graph.numbers(), booster.model_to_string(), scores=scores, fill=fill)
+    raw = trees.append(graph, graph.numbers(), trees.parse(booster.model_to_string()), scores=scores, fill=fill)
     graph.save(folder, raw)
     return onnxruntime.InferenceSession((folder / "model.onnx").read_bytes())
 
@@ -101,7 +101,9 @@ def test_a_fill_stands_for_a_missing_number(table, tmp_path: Path) -> None:
     booster = booster_of(matrix, value, objective="regression")
     fill = np.array([float(np.float32(22026.5)), 0.25, np.nan, np.nan])
     graph = Graph(numbers=4, strings=0, outputs=1)
-    graph.save(tmp_path, trees.append(graph, graph.numbers(), booster.model_to_string(), scores=1, fill=fill))
+    graph.save(
+        tmp_path, trees.append(graph, graph.numbers(), trees.parse(booster.model_to_string()), scores=1, fill=fill)
+    )
     session = onnxruntime.InferenceSession((tmp_path / "model.onnx").read_bytes())
     gaps = matrix.copy()
     gaps[::2, :2] = np.nan

@@ -91,8 +91,9 @@ class Context(JobContext):
         scenario = settings.pop("scenario", "tabular-classification")
         names = settings.pop("algorithms", ("linear", "lightgbm"))
         usual = {"candidates": tuple(CandidateSpec(algorithm=f"{scenario}/{name}") for name in names)}
+        usual["output"] = "runs/run_1"
         spec = TrainSpec(
-            scenario=scenario, target=target, tables=tables, output="runs/run_1", model="tests/model", release="data@1",
+            scenario=scenario, target=target, tables=tables, model="tests/model", release="data@1",
             **{**usual, **settings},
         )  # fmt: skip
         payload = msgspec.to_builtins(spec)

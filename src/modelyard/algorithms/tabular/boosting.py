@@ -4,22 +4,21 @@ Categories are native: their codes go in as they are, so that a split separates 
 what served the validation rows best; then the model is learned again with them.
 """
 
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from modelyard.algorithms.base import Report, Trained, TrainingData
-from modelyard.algorithms.tabular import categories, links, threads, trees
+from modelyard.algorithms.forms import Form, Search, parameter
+from modelyard.algorithms.tabular import categories, goals, links, rounds, targets, threads, trees
 from modelyard.algorithms.tabular.categories import Vocabulary
+from modelyard.algorithms.tabular.goals import Goal
 from modelyard.algorithms.tabular.graph import Graph
-from modelyard.algorithms.tabular.links import Link
 from modelyard.algorithms.tabular.preparation import learn_features
 from modelyard.algorithms.tabular.rows import joined
 from modelyard.formats.base import Batch
@@ -31,58 +30,45 @@ RAREST = 3
 
 MOST_CATEGORIES = 1000
 
+UNWATCHED = 100
+"""How many rounds are learned where no validation rows say when to stop."""
 
-class BoostingParameters(BaseModel):
+
+class BoostingParameters(Form):
     """The form of LightGBM."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    learning_rate: float = Field(
-        default=0.05, ge=0.005, le=0.5, title="Learning rate",
-        description="How much each tree corrects. Smaller learns finer and takes longer.",
+    learning_rate: float = parameter(
+        0.05, "Learning rate", "How much each tree corrects. Smaller learns finer and takes longer.",
+        search=Search(0.01, 0.2, log=True), ge=0.005, le=0.5,
     )  # fmt: skip
-    num_leaves: int = Field(
-        default=31, ge=2, le=255, title="Leaves per tree",
-        description="More leaves follow finer patterns and overfit sooner.",
+    max_rounds: int = parameter(
+        2000, "Most rounds", "An upper bound; learning stops earlier where it no longer helps.",
+        unit="rounds", advanced=True, ge=1, le=10000,
     )  # fmt: skip
-    min_child_samples: int = Field(
-        default=20, ge=1, le=1000, title="Rows per leaf",
-        description="The fewest training rows in a leaf; fewer on very small tables.",
+    patience: int = parameter(
+        60, "Patience", "Rounds without a better validation score before learning stops.",
+        unit="rounds", advanced=True, ge=5, le=1000,
     )  # fmt: skip
-    feature_fraction: float = Field(
-        default=0.8, ge=0.1, le=1.0, title="Share of columns per tree",
-        description="Each tree sees a random share of the columns.",
+    num_leaves: int = parameter(
+        31, "Leaves per tree", "More leaves follow finer patterns and overfit sooner.",
+        group="Trees", unit="leaves", search=Search(8, 255, log=True), ge=2, le=255,
     )  # fmt: skip
-    row_fraction: float = Field(
-        default=0.8, ge=0.1, le=1.0, title="Share of rows per tree",
-        description="Each tree sees a random share of the rows.",
+    min_child_samples: int = parameter(
+        20, "Rows per leaf", "The fewest training rows in a leaf; fewer on very small tables.",
+        group="Trees", unit="rows", search=Search(2, 100, log=True), ge=1, le=1000,
     )  # fmt: skip
-    l2: float = Field(
-        default=1.0, ge=0.0, le=1000.0, title="L2 regularisation",
-        description="Draws leaf values towards zero.",
+    feature_fraction: float = parameter(
+        0.8, "Share of columns per tree", "Each tree sees a random share of the columns.",
+        group="Randomness", search=Search(0.4, 1.0), ge=0.1, le=1.0,
     )  # fmt: skip
-    max_rounds: int = Field(
-        default=2000, ge=1, le=10000, title="Most rounds",
-        description="An upper bound; learning stops earlier where it no longer helps.",
+    row_fraction: float = parameter(
+        0.8, "Share of rows per tree", "Each tree sees a random share of the rows.",
+        group="Randomness", search=Search(0.5, 1.0), ge=0.1, le=1.0,
     )  # fmt: skip
-    patience: int = Field(
-        default=60, ge=5, le=1000, title="Patience",
-        description="Rounds without a better validation score before learning stops.",
+    l2: float = parameter(
+        1.0, "L2 regularisation", "Draws leaf values towards zero.",
+        group="Trees", search=Search(0.01, 100.0, log=True), ge=0.0, le=1000.0,
     )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """What the trees are to learn: LightGBM's objective and metric, the scores of a row, and the link to answers."""
-
-    objective: Literal["binary", "multiclass", "regression"]
-    metric: str
-    scores: int
-    link: Link
-
-    def targets(self, labels: NDArray[Any]) -> NDArray[np.float64]:
-        """The labels as the trees see them."""
-        return np.log1p(labels) if self.link == "expm1" else labels.astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +98,15 @@ class Preparation:
         derived = Featuriser(self.features)(batch)
         numbers = np.where(np.isnan(derived.numbers), self.fill, derived.numbers)
         return np.concatenate([numbers, categories.codes(derived.strings, self.vocabularies)], axis=1, dtype=np.float32)
+
+    def append(self, graph: Graph) -> tuple[str, NDArray[np.float64]]:
+        """The name of the matrix in a graph, there with its gaps, and what stands for a gap in each column."""
+        parts = [graph.numbers()] if len(self.fill) else []
+        if self.vocabularies:
+            tables = [np.arange(vocabulary.size, dtype=np.float64) for vocabulary in self.vocabularies]
+            parts.append(graph.coded(self.vocabularies, tables))
+        matrix = graph.node("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+        return matrix, np.concatenate([self.fill, np.full(len(self.vocabularies), np.nan)])
 
     @property
     def width(self) -> int:
@@ -149,13 +144,8 @@ class BoostedTrees(Trained):
         preparation = self._preparation
         numbers, strings = len(preparation.fill), len(preparation.vocabularies)
         graph = Graph(numbers=numbers, strings=strings, outputs=max(1, len(self.signature.classes)))
-        parts = [graph.numbers()] if numbers else []
-        if strings:
-            tables = [np.arange(vocabulary.size, dtype=np.float64) for vocabulary in preparation.vocabularies]
-            parts.append(graph.coded(preparation.vocabularies, tables))
-        matrix = graph.node("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-        fill = np.concatenate([preparation.fill, np.full(strings, np.nan)])
-        raw = trees.append(graph, matrix, self._text, scores=self.goal.scores, fill=fill)
+        matrix, fill = preparation.append(graph)
+        raw = trees.append(graph, matrix, trees.parse(self._text), scores=self.goal.scores, fill=fill)
         preparation.features.save(folder)
         return graph.save(folder, links.append(graph, self.goal.link, raw))
 
@@ -170,11 +160,13 @@ def fit(data: TrainingData, parameters: BoostingParameters, report: Report, goal
     training = _dataset(preparation, data.rows, goal.targets(data.labels))
     held_out = _dataset(preparation, data.validation, goal.targets(data.validation_labels), reference=training)
     settings = _settings(parameters, goal, data.seed, len(data.labels), preparation.width)
-    follow = _Follow(report, parameters, goal.metric) if len(data.validation_labels) else None
-    booster = _train(settings, training, parameters.max_rounds if follow else 100, held_out, follow)
-    rounds = follow.best_round if follow else booster.num_trees() // goal.scores
-    report.log(f"LightGBM: {rounds} rounds of {goal.scores} trees.")
-    return BoostedTrees(data.signature, preparation, goal, _text(booster, rounds), rounds)
+    follow = rounds.Search(report, goal.metric, parameters.max_rounds, parameters.patience)
+    watched = bool(len(data.validation_labels))
+    most = parameters.max_rounds if watched else UNWATCHED
+    booster = _train(settings, training, most, held_out, _Follow(follow) if watched else None)
+    best = follow.best if watched else booster.num_trees() // goal.scores
+    report.log(f"LightGBM: {best} rounds of {goal.scores} trees.")
+    return BoostedTrees(data.signature, preparation, goal, _text(booster, best), best)
 
 
 def finish(data: TrainingData, trained: Trained, parameters: BoostingParameters, report: Report) -> BoostedTrees:
@@ -186,12 +178,22 @@ def finish(data: TrainingData, trained: Trained, parameters: BoostingParameters,
     preparation = Preparation.learn(data.signature, rows, data.seed)
     training = _dataset(preparation, rows, trained.goal.targets(labels))
     settings = _settings(parameters, trained.goal, data.seed, len(labels), preparation.width)
-    follow = _Steps(report, trained.rounds)
-    booster = _train(settings, training, trained.rounds, None, follow)
+    follow = rounds.Known(report, trained.rounds)
+    booster = _train(settings, training, trained.rounds, None, lambda state: follow.tell(state.iteration + 1))
     return BoostedTrees(data.signature, preparation, trained.goal, _text(booster, trained.rounds), trained.rounds)
 
 
-def helps_to_take_logarithms(data: TrainingData, parameters: BoostingParameters, goal: Goal) -> bool:
+def goal_of_numbers(data: TrainingData, parameters: BoostingParameters, report: Report) -> Goal:
+    """The value, or its logarithm where the target is skewed and a short trial shows that it helps."""
+    if targets.skewed(data.labels, data.validation_labels):
+        report.progress("trying the target's logarithm", 0.0)
+        if _logarithms_help(data, parameters, goals.NUMBERS):
+            report.log("The trees learn the logarithm of the target: it serves the validation rows better.")
+            return replace(goals.NUMBERS, link="expm1")
+    return goals.NUMBERS
+
+
+def _logarithms_help(data: TrainingData, parameters: BoostingParameters, goal: Goal) -> bool:
     """Whether a short trial serves the validation rows better when the trees learn log(1 + target)."""
     preparation = Preparation.learn(data.signature, data.rows, data.seed)
     matrix = preparation.matrix(data.validation)
@@ -209,44 +211,14 @@ def helps_to_take_logarithms(data: TrainingData, parameters: BoostingParameters,
 class _Follow:
     """LightGBM's callback: reports each round and stops once `patience` rounds brought nothing."""
 
-    def __init__(self, report: Report, parameters: BoostingParameters, metric: str) -> None:
-        self._report, self._parameters, self._metric = report, parameters, metric
-        self._started = time.monotonic()
-        self._best = float("inf")
-        self.best_round = 1
-        self._fraction = 0.0
+    def __init__(self, search: rounds.Search) -> None:
+        self._search = search
 
     def __call__(self, state: Any) -> None:
         from lightgbm.callback import EarlyStopException
 
-        step, value = state.iteration + 1, float(state.evaluation_result_list[0][2])
-        if value < self._best - 1e-9:
-            self._best, self.best_round = value, step
-        if step <= 50 or step % 10 == 0:
-            self._report.metric(self._metric, step, value)
-            self._say(step)
-        if step - self.best_round >= self._parameters.patience:
-            raise EarlyStopException(self.best_round - 1, state.evaluation_result_list)
-
-    def _say(self, step: int) -> None:
-        end = min(self._parameters.max_rounds, self.best_round + self._parameters.patience)
-        eta = (time.monotonic() - self._started) / step * max(0, end - step)
-        # The end moves away with each round that helps; progress does not go back for that.
-        self._fraction = max(self._fraction, step / max(end, step))
-        self._report.progress(f"round {step}", self._fraction, eta)
-
-
-class _Steps:
-    """LightGBM's callback for a known number of rounds."""
-
-    def __init__(self, report: Report, rounds: int) -> None:
-        self._report, self._rounds, self._started = report, rounds, time.monotonic()
-
-    def __call__(self, state: Any) -> None:
-        step = state.iteration + 1
-        if step % 10 == 0:
-            eta = (time.monotonic() - self._started) / step * (self._rounds - step)
-            self._report.progress("learning again with the validation rows", step / self._rounds, eta)
+        if self._search.tell(state.iteration + 1, float(state.evaluation_result_list[0][2])):
+            raise EarlyStopException(self._search.best - 1, state.evaluation_result_list)
 
 
 def _settings(parameters: BoostingParameters, goal: Goal, seed: int, rows: int, width: int) -> dict[str, Any]:
@@ -280,7 +252,7 @@ def _dataset(preparation: Preparation, rows: Batch, targets: NDArray[np.float64]
 
 
 def _train(
-    settings: dict[str, Any], training: Any, rounds: int, held_out: Any, follow: Callable[[Any], None] | None
+    settings: dict[str, Any], training: Any, most: int, held_out: Any, follow: Callable[[Any], None] | None
 ) -> Any:
     import lightgbm
 
@@ -289,11 +261,11 @@ def _train(
         # LightGBM warns that settings of the data set are given twice; they are the same ones.
         warnings.simplefilter("ignore")
         return lightgbm.train(
-            settings, training, num_boost_round=rounds, valid_sets=[held_out] if watched else None,
+            settings, training, num_boost_round=most, valid_sets=[held_out] if watched else None,
             callbacks=[follow] if follow else None,
         )  # fmt: skip
 
 
-def _text(booster: Any, rounds: int) -> str:
-    text: str = booster.model_to_string(num_iteration=rounds)
+def _text(booster: Any, best: int) -> str:
+    text: str = booster.model_to_string(num_iteration=best)
     return text

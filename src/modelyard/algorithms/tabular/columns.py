@@ -17,6 +17,8 @@ FEWEST_WORDS = 4.0
 UNIQUE = 0.95
 """Share of different values from which on a column of short strings only names its rows."""
 
+# Scripts without spaces between words (Thai, Lao, Khmer, kana, Chinese): there about two characters are a word.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _ID = re.compile(r"(^|[\W_])(?i:id|uuid|guid|key)$|[a-z](Id|ID|Uuid|UUID)$")
 _COUNTER = re.compile(r"(unnamed: ?\d+|index|row|row_?(id|num|number)|#|no\.?|)$", re.IGNORECASE)
 
@@ -107,4 +109,4 @@ def _present(column: Column) -> Any:
 
 
 def _mean_words(values: Any) -> float:
-    return float(np.mean([len(value.split()) for value in values.tolist()]))
+    return float(np.mean([len(value.split()) + len(_UNSPACED.findall(value)) / 2 for value in values.tolist()]))

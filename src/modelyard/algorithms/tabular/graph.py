@@ -48,6 +48,13 @@ class Graph:
 
         return int(TensorProto.DOUBLE)
 
+    @property
+    def integer(self) -> int:
+        """The number of the element type int64, for Cast."""
+        from onnx import TensorProto
+
+        return int(TensorProto.INT64)
+
     def numbers(self) -> str:
         """The numbers, double, shape (rows, numbers)."""
         return self.node("Cast", NUMBERS, to=self.double)

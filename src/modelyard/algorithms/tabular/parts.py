@@ -43,21 +43,38 @@ def labeller(names: tuple[str, ...]) -> Labeller:
     return lambda column: classes.indices(labels.texts(column))
 
 
-def divide(tables: Mapping[Purpose, Table], target: str, label: Labeller, seed: int) -> Parts:
-    """Give every labelled row its purpose; training rows are split where a purpose has no table of its own."""
+def divide(
+    tables: Mapping[Purpose, Table], target: str, label: Labeller, seed: int, groups: NDArray[np.int64] | None = None
+) -> Parts:
+    """Give every labelled row its purpose; training rows are split where a purpose has no table of its own.
+
+    Training rows of one of `groups`, numbered from 0, get the same purpose.
+    """
     found: dict[Purpose, Part] = {}
     unlabelled: dict[Purpose, int] = {}
     for purpose, table in tables.items():
         values = label(table[target])
-        usable = ~np.isnan(values) if values.dtype.kind == "f" else values >= 0
+        usable = _usable(values)
         found[purpose] = Part(table.taken(usable), values[usable])
         unlabelled[purpose] = int((~usable).sum())
     table, values = found["training"]
     strata = values if values.dtype.kind == "i" else np.zeros(len(values), np.int64)
-    purposes = split(strata, seed, test="test" not in found, validation="validation" not in found)
+    wanted = {"test": "test" not in found, "validation": "validation" not in found}
+    if groups is None:
+        purposes = split(strata, seed, **wanted)
+    else:
+        _, first, group = np.unique(
+            groups[_usable(label(tables["training"][target]))], return_index=True, return_inverse=True
+        )
+        purposes = split(strata[first], seed, **wanted)[group]
     own = {name: Part(table.taken(purposes == name), values[purposes == name]) for name in get_args(Purpose)}
     validation, test = (found.get(purpose, own[purpose]) for purpose in ("validation", "test"))
     return Parts(own["training"], validation, test, unlabelled)
+
+
+def _usable(values: NDArray[Any]) -> NDArray[np.bool_]:
+    usable: NDArray[np.bool_] = ~np.isnan(values) if values.dtype.kind == "f" else values >= 0
+    return usable
 
 
 def training_data(parts: Parts, signature: Signature, seed: int) -> TrainingData:

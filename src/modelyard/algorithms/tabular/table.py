@@ -5,13 +5,16 @@ The same reader serves training on the platform and a version's own `train.py`, 
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.formats.base import Batch
 from modelyard.protocol.signature import Field, Kind
+
+if TYPE_CHECKING:
+    import duckdb
 
 Type = Literal["integer", "number", "boolean", "string", "date"]
 
@@ -64,12 +67,34 @@ class Table:
 
 
 def schema(paths: Sequence[Path]) -> dict[str, Type]:
-    """The columns of Parquet files and what they hold. DECIMAL counts as number, what is unknown as string."""
+    """The columns of Parquet files and what they hold. DECIMAL counts as number, what is unknown as string.
+
+    Of a column that files disagree about, those say what it holds in which it has values.
+    """
     import duckdb
 
     with duckdb.connect() as connection:
-        found = connection.execute(f"DESCRIBE SELECT * FROM {_parquet(paths)}").fetchall()  # noqa: S608 - quoted
-    return {name: _TYPES.get(kind, "number" if kind.startswith("DECIMAL") else "string") for name, kind, *_ in found}
+        each = {path: _described(connection, [path]) for path in paths}
+        found = _described(connection, paths)
+        for name in found:
+            said = {path: kinds[name] for path, kinds in each.items() if name in kinds}
+            if len(set(said.values())) > 1:
+                with_values = [path for path in said if _has_values(connection, path, name)]
+                found[name] = _described(connection, with_values or paths)[name]
+    return {
+        name: _TYPES.get(kind, "number" if kind.startswith("DECIMAL") else "string") for name, kind in found.items()
+    }
+
+
+def _described(connection: "duckdb.DuckDBPyConnection", paths: Sequence[Path]) -> dict[str, str]:
+    """The columns of Parquet files by name, as DuckDB calls their types."""
+    found = connection.execute(f"DESCRIBE SELECT * FROM {_parquet(paths)}").fetchall()  # noqa: S608 - quoted
+    return {name: kind for name, kind, *_ in found}
+
+
+def _has_values(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> bool:
+    found = connection.execute(f"SELECT count({_quoted(name)}) FROM {_parquet([path])}").fetchone()  # noqa: S608 - quoted
+    return bool(found and found[0])
 
 
 def read_parquet(path: Path, types: dict[str, Type]) -> Table:
@@ -81,6 +106,24 @@ def read_csv(path: Path, fields: Sequence[Field], target: str, target_type: Type
     """The rows of a CSV file in order: the columns of a signature and the target."""
     types: dict[str, Type] = {**{field.name: _OF_KIND[field.kind] for field in fields}, target: target_type}
     return _read(f"read_csv({_literal(path)}, header=true, all_varchar=true)", types, types)
+
+
+def read_file(path: Path, types: dict[str, Type]) -> Table:
+    """The rows of a CSV file in order, as `types` say; of any other file the lines, as the first of these columns."""
+    if path.suffix == ".csv":
+        present = _header(path)
+        return _read(f"read_csv({_literal(path)}, header=true, all_varchar=true)", types, present)
+    lines = path.read_text(encoding="utf-8").split("\n")
+    name = next(iter(types))
+    return Table([Column(name, "string", np.array(lines if lines[-1] else lines[:-1], object))])
+
+
+def _header(path: Path) -> list[str]:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        query = f"DESCRIBE SELECT * FROM read_csv({_literal(path)}, header=true, all_varchar=true)"  # noqa: S608 - quoted
+        return [name for name, *_ in connection.execute(query).fetchall()]
 
 
 def merged(tables: Sequence[Table]) -> Table:

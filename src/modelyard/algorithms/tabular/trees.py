@@ -1,10 +1,10 @@
-"""A LightGBM model's trees as one ONNX operator, read from the text that LightGBM saves.
+"""Trees as one ONNX operator, in the form of LightGBM, which is read from the text that LightGBM saves.
 
 How a node decides is LightGBM's `include/LightGBM/tree.h` (`NumericalDecision`, `CategoricalDecision`); the operator is
 `TreeEnsemble` of ai.onnx.ml 5, in double precision, so that thresholds and leaf values are kept exactly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,13 +57,14 @@ def parse(text: str) -> Iterator[Tree]:
 _INTEGERS = ("split_feature", "decision_type", "left_child", "right_child", "cat_boundaries", "cat_threshold")
 
 
-def append(graph: Graph, matrix: str, text: str, *, scores: int, fill: NDArray[np.float64]) -> str:
+def append(graph: Graph, matrix: str, trees: Iterable[Tree], *, scores: int, fill: NDArray[np.float64]) -> str:
     """The sum of the trees over `matrix`, double, shape (rows, scores): the name of the output.
 
-    `fill` is what stands for a missing number in each column, NaN where the trees know missing values themselves.
+    Tree i adds to score i modulo `scores`. `fill` is what stands for a missing number in each column, NaN where the
+    trees know missing values themselves.
     """
     lists = _Lists(fill)
-    for number, tree in enumerate(parse(text)):
+    for number, tree in enumerate(trees):
         lists.add(tree, number % scores)
     return graph.node("TreeEnsemble", matrix, domain=ML, n_targets=scores, aggregate_function=1, **lists.attributes())
 

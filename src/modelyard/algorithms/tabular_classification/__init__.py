@@ -4,3 +4,4 @@ TITLE = "Tabular classification"
 DESCRIPTION = (
     "Predicts which class a row belongs to, with the probability of each: churn or not, which product, which risk."
 )
+DEFAULT = "lightgbm"

@@ -3,8 +3,8 @@
 from typing import ClassVar
 
 from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
-from modelyard.algorithms.tabular import boosting
-from modelyard.algorithms.tabular.boosting import BoostingParameters, Goal
+from modelyard.algorithms.tabular import boosting, goals
+from modelyard.algorithms.tabular.boosting import BoostingParameters
 
 
 class LightGBM(Algorithm[BoostingParameters]):
@@ -18,13 +18,7 @@ class LightGBM(Algorithm[BoostingParameters]):
     Parameters = BoostingParameters
 
     def fit(self, data: TrainingData, parameters: BoostingParameters, report: Report) -> Trained:
-        return boosting.fit(data, parameters, report, _goal(len(data.signature.classes)))
+        return boosting.fit(data, parameters, report, goals.of_classes(len(data.signature.classes)))
 
     def finish(self, data: TrainingData, trained: Trained, parameters: BoostingParameters, report: Report) -> Trained:
         return boosting.finish(data, trained, parameters, report)
-
-
-def _goal(classes: int) -> Goal:
-    if classes == 2:
-        return Goal(objective="binary", metric="binary_logloss", scores=1, link="sigmoid")
-    return Goal(objective="multiclass", metric="multi_logloss", scores=classes, link="softmax")

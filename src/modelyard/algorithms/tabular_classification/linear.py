@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.forms import Form, Search, parameter
 from modelyard.algorithms.tabular import linear
 from modelyard.algorithms.tabular.linear import Weights
 from modelyard.algorithms.tabular.links import Link
@@ -15,18 +15,17 @@ TRIED = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 USUAL = 1.0
 
 
-class LinearParameters(BaseModel):
+class LinearParameters(Form):
     """The form of logistic regression."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    inverse_strength: float | None = Field(
-        default=None, ge=1e-4, le=1e4, title="C",
-        description="Inverse of the L2 regularisation: small draws weights to zero. Empty: the validation rows choose.",
+    inverse_strength: float | None = parameter(
+        None, "C",
+        "Inverse of the L2 regularisation: small draws weights to zero. Empty: the validation rows choose.",
+        search=Search(0.001, 100.0, log=True), ge=1e-4, le=1e4,
     )  # fmt: skip
-    max_iterations: int = Field(
-        default=300, ge=10, le=10000, title="Most iterations",
-        description="Of the solver (L-BFGS), for each regularisation that is tried.",
+    max_iterations: int = parameter(
+        300, "Most iterations", "Of the solver (L-BFGS), for each regularisation that is tried.",
+        unit="iterations", advanced=True, ge=10, le=10000,
     )  # fmt: skip
 
 

@@ -2,3 +2,4 @@
 
 TITLE = "Tabular regression"
 DESCRIPTION = "Predicts a number for each row: a price, a demand, a duration."
+DEFAULT = "lightgbm"

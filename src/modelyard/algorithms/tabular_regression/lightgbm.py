@@ -1,13 +1,10 @@
 """LightGBM for numbers: boosted trees with early stopping."""
 
-from dataclasses import replace
 from typing import ClassVar
 
 from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
-from modelyard.algorithms.tabular import boosting, targets
-from modelyard.algorithms.tabular.boosting import BoostingParameters, Goal
-
-GOAL = Goal(objective="regression", metric="rmse", scores=1, link="identity")
+from modelyard.algorithms.tabular import boosting
+from modelyard.algorithms.tabular.boosting import BoostingParameters
 
 
 class LightGBM(Algorithm[BoostingParameters]):
@@ -21,13 +18,7 @@ class LightGBM(Algorithm[BoostingParameters]):
     Parameters = BoostingParameters
 
     def fit(self, data: TrainingData, parameters: BoostingParameters, report: Report) -> Trained:
-        goal = GOAL
-        if targets.skewed(data.labels, data.validation_labels):
-            report.progress("trying the target's logarithm", 0.0)
-            if boosting.helps_to_take_logarithms(data, parameters, goal):
-                report.log("The trees learn the logarithm of the target: it serves the validation rows better.")
-                goal = replace(goal, link="expm1")
-        return boosting.fit(data, parameters, report, goal)
+        return boosting.fit(data, parameters, report, boosting.goal_of_numbers(data, parameters, report))
 
     def finish(self, data: TrainingData, trained: Trained, parameters: BoostingParameters, report: Report) -> Trained:
         return boosting.finish(data, trained, parameters, report)

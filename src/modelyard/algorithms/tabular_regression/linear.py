@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.forms import Form, Search, parameter
 from modelyard.algorithms.tabular import linear, targets
 from modelyard.algorithms.tabular.linear import LinearModel, Weights
 from modelyard.algorithms.tabular.links import LARGEST, Link
@@ -15,14 +15,13 @@ TRIED = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 USUAL = 1.0
 
 
-class LinearParameters(BaseModel):
+class LinearParameters(Form):
     """The form of ridge regression."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    strength: float | None = Field(
-        default=None, ge=1e-6, le=1e6, title="Alpha",
-        description="The L2 regularisation: large draws the weights to zero. Empty: the validation rows choose.",
+    strength: float | None = parameter(
+        None, "Alpha",
+        "The L2 regularisation: large draws the weights to zero. Empty: the validation rows choose.",
+        search=Search(0.01, 1000.0, log=True), ge=1e-6, le=1e6,
     )  # fmt: skip
 
 

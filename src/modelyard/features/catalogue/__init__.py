@@ -1,1 +1,1 @@
-"""Scenarios, algorithms and their forms; read-only over the algorithms seam."""
+"""Scenarios, algorithms with their forms, which of them may be used, and configurations: named parameters."""

@@ -13,7 +13,8 @@ from modelyard.web.archive import stream as stream_archive
 def stream(objects: ObjectStore, description: dict[str, Any], manifest: list[dict[str, Any]]) -> Iterator[bytes]:
     """The archive's bytes.
 
-    Every file as it was uploaded. Two of one name in one folder are told apart by the sample's id.
+    Every file as it was uploaded, or as text (.csv, .txt) where its rows were divided or edited. Two of one name in one
+    folder are told apart by the sample's id.
     """
     return stream_archive(_members(objects, description, manifest))
 
@@ -27,4 +28,5 @@ def _members(objects: ObjectStore, description: dict[str, Any], manifest: list[d
         if name in taken:
             name = f"{entry['purpose']}/{entry['sample']}-{entry['filename']}"
         taken.add(name)
-        yield Member(name, entry["size"], objects.stream(f"{entry['folder']}/original"))
+        key = entry.get("original") or f"{entry['folder']}/original"
+        yield Member(name, entry["size"], objects.stream(key))

@@ -28,6 +28,36 @@ class WrongScenario(Invalid):
     code = "wrong_scenario"
 
 
+class BadFilter(Invalid):
+    """A condition on rows cannot be understood, or does not fit its column."""
+
+    code = "bad_filter"
+
+
+class BadValue(Invalid):
+    """A value does not fit its column, or the column may not be changed."""
+
+    code = "bad_value"
+
+
+class BadSplit(Invalid):
+    """Rows cannot be divided like that."""
+
+    code = "bad_split"
+
+
+class Changed(Conflict):
+    """Somebody else changed the dataset at the same time."""
+
+    code = "changed_meanwhile"
+
+
+class WrongState(Conflict):
+    """A release is not in the state that this needs."""
+
+    code = "wrong_state"
+
+
 class UnreadableFile(Invalid):
     """An importer gave up on a file; the answer carries the importer's own code where it gave one."""
 

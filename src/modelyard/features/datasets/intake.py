@@ -1,5 +1,5 @@
-"""How an uploaded file becomes a sample: streamed to the object store, read by an importer inside the sandbox, then
-shown.
+"""How a file that comes in one piece becomes a sample: streamed to the object store, read by an importer inside the
+sandbox, then shown. What comes in many pieces, or as an archive, is in `uploads.py`.
 
 No transaction is open while bytes travel. Whatever fails on the way leaves neither a row nor an object.
 """
@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from anyio import CancelScope, CapacityLimiter, to_thread
@@ -22,7 +22,8 @@ from modelyard.features.datasets import operations
 from modelyard.features.datasets.errors import UnreadableFile
 from modelyard.features.datasets.importers.errors import EmptyFile
 from modelyard.features.datasets.schemas import Purpose
-from modelyard.features.datasets.tables import SampleRow
+from modelyard.features.datasets.tables import DatasetRow, SampleRow
+from modelyard.protocol.intake import IMPORTER, ImportedFiles, ImportSpec, OnError
 from modelyard.protocol.jobs import Failure
 from modelyard.protocol.processes import Limits
 from modelyard.sandbox.base import Command
@@ -43,27 +44,53 @@ async def receive(
     body: AsyncIterator[bytes],
     declared: int | None,
     importing: CapacityLimiter,
+    *,
+    on_error: OnError = "strict",
 ) -> SampleRow:
     """Take in one file of a dataset.
 
     `declared` is the size in bytes that the client announced, `importing` bounds how many files are read at once.
-    Raises TooLarge, OutOfSpace, and Invalid for a file that is no table.
+    `on_error` says whether broken rows refuse the file or are left out. Raises TooLarge, OutOfSpace, and Invalid for a
+    file that is no table, or an archive of several.
     """
-    _check_room(platform, declared)
-    sample = await to_thread.run_sync(_begin, platform, principal, key, filename, purpose)
+    check_room(platform, declared)
+    sample, told = await to_thread.run_sync(_begin, platform, principal, key, filename, purpose)
+    spec = msgspec.structs.replace(told, on_error=on_error)
     folder = operations.sample_folder(sample)
     try:
         incoming = _Incoming(body, platform.settings.limits.upload)
         size = await platform.objects.put_stream(f"{folder}/original", incoming)
         if size == 0:
             raise EmptyFile(f"{filename} is empty. Choose a file with a header and at least one row.")
-        profile = await to_thread.run_sync(_import, platform, sample, folder, limiter=importing)
-        return await to_thread.run_sync(_complete, platform, sample.id, size, incoming.sha256, profile)
+        made = await to_thread.run_sync(_import, platform, sample, folder, spec, limiter=importing)
+        return await to_thread.run_sync(_complete, platform, sample, size, incoming.sha256, made)
     except BaseException:
         # Also when the client goes away and this request is cancelled.
         with CancelScope(shield=True):
             await to_thread.run_sync(_discard, platform, sample.id, folder)
         raise
+
+
+def import_spec(platform: Platform, dataset: DatasetRow, filename: str, purpose: Purpose) -> ImportSpec:
+    """What the importer is told of a file of this dataset."""
+    limits = platform.settings.limits
+    return ImportSpec(
+        file="in/original",
+        filename=filename,
+        columns_limit=limits.columns,
+        scenario=dataset.scenario,
+        target=dataset.target,
+        roles=dict(dataset.roles or {}),
+        purpose=purpose,
+        unpacked_limit=limits.upload,
+    )
+
+
+class _Made(NamedTuple):
+    """What the importer says of the one table."""
+
+    profile: dict[str, Any]
+    problems: list[dict[str, Any]]
 
 
 class _Incoming:
@@ -87,7 +114,8 @@ class _Incoming:
         return self._hash.hexdigest()
 
 
-def _check_room(platform: Platform, declared: int | None) -> None:
+def check_room(platform: Platform, declared: int | None) -> None:
+    """Raises TooLarge for a file above the limit, OutOfSpace where it would fill the disk."""
     limits = platform.settings.limits
     if declared is not None and declared > limits.upload:
         raise TooLarge(f"The file is larger than {limits.upload:,} bytes. Split it, or raise MODELYARD_LIMITS_UPLOAD.")
@@ -100,15 +128,29 @@ def _check_room(platform: Platform, declared: int | None) -> None:
         )
 
 
-def _begin(platform: Platform, principal: Principal, key: str, filename: str, purpose: Purpose) -> SampleRow:
+def _begin(
+    platform: Platform, principal: Principal, key: str, filename: str, purpose: Purpose
+) -> tuple[SampleRow, ImportSpec]:
     with platform.database.session() as session:
         dataset = operations.get(session, principal, key)
-        return operations.begin_sample(session, principal, dataset, filename, purpose, platform.clock.now())
+        spec = import_spec(platform, dataset, filename, purpose)
+        row = operations.begin_sample(session, principal, dataset, filename, purpose, platform.clock.now())
+        return row, msgspec.structs.replace(spec, most=1)
 
 
-def _complete(platform: Platform, sample_id: str, size: int, sha256: str, profile: dict[str, Any]) -> SampleRow:
+def _complete(platform: Platform, sample: SampleRow, size: int, sha256: str, made: _Made) -> SampleRow:
+    folder = operations.sample_folder(sample)
     with platform.database.session() as session:
-        return operations.complete_sample(session, sample_id, size=size, sha256=sha256, profile=profile)
+        return operations.complete_sample(
+            session,
+            sample.id,
+            size=size,
+            sha256=sha256,
+            profile=made.profile,
+            original=f"{folder}/original",
+            table=f"{folder}/table.parquet",
+            problems=made.problems,
+        )
 
 
 def _discard(platform: Platform, sample_id: str, folder: str) -> None:
@@ -117,18 +159,19 @@ def _discard(platform: Platform, sample_id: str, folder: str) -> None:
     platform.objects.delete_all(folder)
 
 
-def _import(platform: Platform, sample: SampleRow, folder: str) -> dict[str, Any]:
+def _import(platform: Platform, sample: SampleRow, folder: str, spec: ImportSpec) -> _Made:
     work = platform.settings.data / "scratch" / sample.id
     try:
         (work / "in").mkdir(parents=True)
         (work / "out").mkdir()
         platform.objects.download(f"{folder}/original", work / "in" / "original")
-        spec = {"file": "in/original", "filename": sample.filename, "columns_limit": platform.settings.limits.columns}
         (work / "spec.json").write_bytes(msgspec.json.encode(spec))
         _run_importer(platform, work)
-        profile: dict[str, Any] = msgspec.json.decode(_read(work / "out" / "profile.json"))
-        platform.objects.put(f"{folder}/table.parquet", work / "out" / "table.parquet")
-        return profile
+        (made,) = msgspec.json.decode(_read(work / "out" / "samples.json"), type=ImportedFiles).files
+        out = work / "out" / made.folder
+        profile: dict[str, Any] = msgspec.json.decode(_read(out / "profile.json"))
+        platform.objects.put(f"{folder}/table.parquet", out / "table.parquet")
+        return _Made(profile, made.problems)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise OutOfSpace("The disk is full. Free some space, then upload again.", retry_after=60) from error
@@ -140,7 +183,7 @@ def _import(platform: Platform, sample: SampleRow, folder: str) -> dict[str, Any
 def _run_importer(platform: Platform, work: Path) -> None:
     lines: list[str] = []
     command = Command(
-        argv=[sys.executable, "-m", "modelyard.features.datasets.importers.run", "."],
+        argv=[sys.executable, "-m", IMPORTER, "."],
         work=work,
         limits=Limits(memory=MEMORY, seconds=SECONDS, processes=64, disk=platform.settings.limits.upload),
     )

@@ -1,22 +1,42 @@
-"""What the platform does with datasets. Uploads, which take long, are in `intake.py`."""
+"""What the platform does with datasets and their samples, and what other features ask of releases.
 
-import hashlib
+Uploads are in `intake.py` and `uploads.py`, rows in `rows.py` and `editing.py`, taking releases in `releases.py`.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy.orm import Session
 
 from modelyard.algorithms import registry as algorithms
 from modelyard.core import ids
 from modelyard.core.errors import InUse, NotFound
 from modelyard.features.auth.operations import Principal
-from modelyard.features.datasets import queries
-from modelyard.features.datasets.errors import ColumnsDiffer, EmptyDataset, NameTaken, WrongScenario
+from modelyard.features.datasets import queries, roles
+from modelyard.features.datasets.errors import NameTaken, WrongScenario, WrongState
+from modelyard.features.datasets.history import record_change, record_event
 from modelyard.features.datasets.schemas import DatasetCreate, DatasetUpdate, Purpose
 from modelyard.features.datasets.tables import DatasetRow, ReleaseRow, SampleRow
+from modelyard.features.jobs import operations as jobs
+from modelyard.features.jobs.errors import JobOver
 from modelyard.protocol.jobs import TableInput
+from modelyard.storage.db.engine import now as db_now
 from modelyard.storage.db.paging import Paging, Rows
+
+__all__ = [
+    "add_sample", "begin_sample", "columns_of", "complete_sample", "create", "delete", "delete_sample", "describe",
+    "discard_sample", "drop_sample", "find_release", "get", "get_release", "list_all", "profile_of", "record_change",
+    "record_event", "release_by_id", "releases", "roles_of", "sample", "sample_folder", "samples", "set_purpose",
+    "tables_of", "update",
+]  # fmt: skip
+
+_UNUSABLE = {
+    "preparing": "{release} is still being prepared. Wait for its job, then use it.",
+    "archived": "{release} is archived. Restore it (`modelyard dataset restore {release}`), or use another release.",
+    "failed": "{release} could not be made. Retry it, or use another release.",
+}
 
 
 def create(session: Session, principal: Principal, wanted: DatasetCreate, now: datetime) -> DatasetRow:
@@ -26,13 +46,10 @@ def create(session: Session, principal: Principal, wanted: DatasetCreate, now: d
         raise WrongScenario(f"There is no scenario {wanted.scenario!r}. Choose one of: {', '.join(scenarios)}.")
     if queries.dataset(session, principal.organisation, wanted.name) is not None:
         raise NameTaken(f"There is a dataset {wanted.name!r} already. Choose another name, or upload into that one.")
-    row = DatasetRow(
-        id=ids.new("ds"),
-        **wanted.model_dump(),
-        **principal.stamp(now),
-    )
+    row = DatasetRow(id=ids.new("ds"), revision=0, **wanted.model_dump(), **principal.stamp(now))
     session.add(row)
     session.flush()
+    record_event(session, row, principal.user, "dataset created", {"scenario": row.scenario}, now)
     return row
 
 
@@ -52,18 +69,34 @@ def list_all(session: Session, principal: Principal, scenario: str | None, pagin
 def describe(session: Session, row: DatasetRow) -> dict[str, Any]:
     """A dataset as schemas.Dataset wants it, with its sums."""
     samples, rows, size = queries.sums(session, row.id)
-    own = {name: getattr(row, name) for name in ("id", "name", "scenario", "description", "target")}
-    made = {"created_at": row.created_at, "created_by": row.created_by}
-    latest = queries.latest_number(session, row.id)
-    return {**own, **made, "samples": samples, "rows": rows, "size": size, "latest_release": latest}
+    names = ("id", "name", "scenario", "description", "target", "roles", "revision", "created_at", "created_by")
+    sums = {"samples": samples, "rows": rows, "size": size, "counts": summed(queries.counts(session, row.id))}
+    latest = queries.latest_number(session, row.id, "published")
+    return {name: getattr(row, name) for name in names} | sums | {"latest_release": latest}
 
 
-def update(session: Session, principal: Principal, key: str, wanted: DatasetUpdate) -> DatasetRow:
-    """Change a dataset's description or target. Raises NotFound."""
-    row = get(session, principal, key)
-    for name, value in wanted.model_dump(exclude_unset=True).items():
-        if value is not None or name == "target":
-            setattr(row, name, value)
+def summed(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    """Rows by purpose, over several samples."""
+    purposes = ("training", "validation", "test")
+    return {purpose: sum(count.get(purpose, 0) for count in counts) for purpose in purposes}
+
+
+def update(session: Session, principal: Principal, key: str, wanted: DatasetUpdate, now: datetime) -> DatasetRow:
+    """Change a dataset's description, target or roles. Raises NotFound, and Invalid for a column that is not there."""
+    row = queries.locked(session, get(session, principal, key).id)
+    assert row is not None  # found a moment ago, in this transaction
+    given = wanted.model_dump(exclude_unset=True)
+    changed = {name: given[name] for name in ("target", "roles") if name in given and given[name] != getattr(row, name)}
+    if given.get("description") is not None:
+        row.description = given["description"]
+    if not changed:
+        return row
+    samples = queries.all_samples(session, row.id)
+    target, named = changed.get("target", row.target), changed.get("roles", row.roles) or {}
+    if samples:
+        roles.check(row.scenario, target, named, samples[0].profile)
+    row.target, row.roles = target, named
+    record_change(session, row, principal.user, "roles changed", {"target": target, "roles": named}, now)
     return row
 
 
@@ -72,14 +105,21 @@ def delete(session: Session, principal: Principal, key: str) -> list[str]:
     row = get(session, principal, key)
     released = queries.all_releases(session, row.id)
     if released:
-        numbers = ", ".join(f"release {release.number}" for release in released)
+        numbers = ", ".join(f"release {release.number} ({release.state})" for release in released[:10])
         raise InUse(
-            f"{row.name} has {numbers}: published data cannot be destroyed.", detail={"releases": len(released)}
+            f"{row.name} has {numbers}: published data cannot be destroyed. Delete the releases first.",
+            detail={"releases": len(released)},
         )
-    samples = queries.all_samples(session, row.id)
-    prefixes = [sample_folder(sample) for sample in samples]
-    for sample in samples:
-        session.delete(sample)
+    uploads = queries.uploads(session, row.id)
+    for job in (upload.options.get("job") for upload in uploads if upload.state == "importing"):
+        with suppress(JobOver, NotFound):
+            jobs.stop(session, principal, str(job))
+    prefixes = [f"datasets/{row.id}", *(f"uploads/{upload.id}" for upload in uploads)]
+    samples = queries.samples_in_any_state(session, row.id)
+    queries.delete_edits(session, [sample.id for sample in samples])
+    queries.delete_changes(session, row.id)
+    for gone in (*samples, *uploads):
+        session.delete(gone)
     session.flush()
     session.delete(row)
     return prefixes
@@ -89,30 +129,59 @@ def begin_sample(
     session: Session, principal: Principal, dataset: DatasetRow, filename: str, purpose: Purpose, now: datetime
 ) -> SampleRow:
     """The row of a file that is about to arrive; nobody sees it before `complete_sample`."""
-    row = SampleRow(
-        id=ids.new("smp"),
-        dataset=dataset.id,
-        filename=filename,
-        purpose=purpose,
-        state="importing",
-        size=0,
-        sha256="",
-        rows=0,
-        profile={},
-        **principal.stamp(now),
-    )
+    row = _sample_row(dataset, ids.new("smp"), filename, purpose, principal.stamp(now))
     session.add(row)
     session.flush()
     return row
 
 
-def complete_sample(session: Session, sample_id: str, *, size: int, sha256: str, profile: dict[str, Any]) -> SampleRow:
+def complete_sample(
+    session: Session,
+    sample_id: str,
+    *,
+    size: int,
+    sha256: str,
+    profile: dict[str, Any],
+    original: str | None = None,
+    table: str | None = None,
+    problems: Sequence[Any] = (),
+) -> SampleRow:
     """Make an arrived file visible. Raises NotFound where its dataset went meanwhile."""
     row = session.get(SampleRow, sample_id)
-    if row is None:
+    dataset = queries.locked(session, row.dataset) if row is not None else None
+    if row is None or dataset is None:
         raise NotFound("The dataset was deleted while the file was arriving.")
-    row.state, row.size, row.sha256, row.profile = "ready", size, sha256, profile
-    row.rows = int(profile["rows"])
+    row.size, row.sha256, row.profile, row.problems = size, sha256, profile, list(problems)
+    row.original = original or f"{sample_folder(row)}/original"
+    row.table = table or f"{sample_folder(row)}/table.parquet"
+    _show(session, dataset, row, db_now(session))
+    return row
+
+
+def add_sample(
+    session: Session,
+    dataset: DatasetRow,
+    *,
+    sample_id: str,
+    filename: str,
+    purpose: Purpose,
+    size: int,
+    sha256: str,
+    profile: dict[str, Any],
+    original: str,
+    table: str,
+    problems: Sequence[Any],
+    created_by: str,
+    organisation: str,
+    now: datetime,
+) -> SampleRow:
+    """A sample whose objects are there already, such as one of an archive's."""
+    owned = {"created_by": created_by, "organisation": organisation, "created_at": now}
+    row = _sample_row(dataset, sample_id, filename, purpose, owned)
+    row.size, row.sha256, row.profile, row.problems = size, sha256, profile, list(problems)
+    row.original, row.table = original, table
+    session.add(row)
+    _show(session, queries.locked(session, dataset.id) or dataset, row, now)
     return row
 
 
@@ -127,79 +196,77 @@ def sample(session: Session, principal: Principal, key: str, sample_id: str) -> 
     """A sample of a dataset. Raises NotFound."""
     row = queries.sample(session, get(session, principal, key).id, sample_id)
     if row is None:
-        raise NotFound(f"{key} has no sample {sample_id!r}.")
+        raise NotFound(f"{key} has no sample {sample_id!r}. See `modelyard dataset show {key}`.")
     return row
 
 
-def samples(session: Session, principal: Principal, key: str, paging: Paging) -> Rows:
-    """A dataset's samples, newest first. Raises NotFound."""
-    return queries.samples(session, get(session, principal, key).id, paging)
+def samples(session: Session, principal: Principal, key: str, purpose: Purpose | None, paging: Paging) -> Rows:
+    """A dataset's samples, newest first; those with rows of one purpose where one is named. Raises NotFound."""
+    return queries.samples(session, get(session, principal, key).id, purpose, paging)
 
 
-def set_purpose(session: Session, principal: Principal, key: str, sample_id: str, purpose: Purpose) -> SampleRow:
-    """Change what a sample is for. Raises NotFound."""
-    row = sample(session, principal, key, sample_id)
-    row.purpose = purpose
+def set_purpose(
+    session: Session, principal: Principal, key: str, sample_id: str, purpose: Purpose, now: datetime
+) -> SampleRow:
+    """Change what all rows of a sample are for. Raises NotFound."""
+    dataset, row = _to_change(session, principal, key, sample_id)
+    if row.purpose == purpose and row.purposes is None:
+        return row
+    row.purpose, row.purposes, row.counts = purpose, None, {purpose: row.rows}
+    detail = {"sample": row.id, "filename": row.filename, "purpose": purpose, "rows": row.rows}
+    record_change(session, dataset, principal.user, "purpose set", detail, now)
     return row
 
 
-def delete_sample(session: Session, principal: Principal, key: str, sample_id: str) -> list[str]:
-    """Take a sample out of its dataset; the object-store prefixes that are to be removed, none while a release has
-    it."""
-    row = sample(session, principal, key, sample_id)
-    released = queries.all_releases(session, row.dataset)
+def delete_sample(session: Session, principal: Principal, key: str, sample_id: str, now: datetime) -> list[str]:
+    """Take a sample out of its dataset; the object-store prefixes that are to be removed, none while a release has it.
+
+    Raises InUse while a release that needs it is being prepared.
+    """
+    dataset, row = _to_change(session, principal, key, sample_id)
+    return drop_sample(session, dataset, row.id, principal.user, now)
+
+
+def drop_sample(session: Session, dataset: DatasetRow, sample_id: str, user: str, now: datetime) -> list[str]:
+    """The same for a sample that is deleted, or replaced by another. Raises InUse, NotFound."""
+    row = queries.sample(session, dataset.id, sample_id)
+    if row is None:
+        raise NotFound(f"{dataset.name} has no sample {sample_id!r}. See `modelyard dataset show {dataset.name}`.")
+    released = queries.all_releases(session, dataset.id)
+    preparing = [release.number for release in released if release.state == "preparing"]
+    if preparing:
+        raise InUse(
+            f"Release {preparing[0]} of {dataset.name} is being prepared and needs {row.filename}. Wait for it, then "
+            "delete the file.",
+            detail={"release": preparing[0]},
+        )
+    detail = {"sample": row.id, "filename": row.filename, "rows": row.rows}
+    record_change(session, dataset, user, "sample removed", detail, now)
     if any(entry["sample"] == sample_id for release in released for entry in release.manifest):
         row.state = "removed"
         return []
+    queries.delete_edits(session, [row.id])
     session.delete(row)
+    session.flush()
     return [sample_folder(row)]
 
 
-def release(session: Session, principal: Principal, key: str, note: str, now: datetime) -> ReleaseRow:
-    """Take a release of a dataset as it is.
+def get_release(session: Session, principal: Principal, key: str, number: int | None = None) -> ReleaseRow:
+    """A published release of a dataset by number, the newest where none is given. Raises NotFound, WrongState."""
+    row = find_release(session, principal, key, number)
+    if row.state != "published":
+        raise WrongState(_UNUSABLE[row.state].format(release=f"{key}@{row.number}"), detail={"state": row.state})
+    return row
 
-    The objects are shared, never copied. Raises EmptyDataset, ColumnsDiffer.
+
+def find_release(session: Session, principal: Principal, key: str, number: int | None = None) -> ReleaseRow:
+    """A release of a dataset in whatever state, the newest that is published where no number is given.
+
+    Raises NotFound.
     """
     dataset = get(session, principal, key)
-    found = queries.all_samples(session, dataset.id)
-    if not any(row.purpose == "training" for row in found):
-        raise EmptyDataset(
-            f"{dataset.name} has no training samples. Upload some: `modelyard dataset upload {dataset.name} FILE`."
-        )
-    _check_columns(found)
-    manifest = [
-        {
-            "sample": row.id,
-            "filename": row.filename,
-            "purpose": row.purpose,
-            "size": row.size,
-            "sha256": row.sha256,
-            "rows": row.rows,
-            "folder": sample_folder(row),
-        }
-        for row in found
-    ]
-    made = ReleaseRow(
-        id=ids.new("rel"),
-        dataset=dataset.id,
-        number=(queries.latest_number(session, dataset.id) or 0) + 1,
-        state="published",
-        note=note,
-        manifest=manifest,
-        checksum=_checksum(manifest),
-        rows=sum(row.rows for row in found),
-        published_at=now,
-        **principal.stamp(now),
-    )
-    session.add(made)
-    session.flush()
-    return made
-
-
-def get_release(session: Session, principal: Principal, key: str, number: int | None = None) -> ReleaseRow:
-    """A release of a dataset by number, the newest where none is given. Raises NotFound."""
-    dataset = get(session, principal, key)
-    number = number if number is not None else queries.latest_number(session, dataset.id)
+    if number is None:
+        number = queries.latest_number(session, dataset.id, "published")
     row = queries.release(session, dataset.id, number) if number is not None else None
     if row is None:
         wanted = f"no release {number}" if number is not None else "no release yet"
@@ -223,13 +290,23 @@ def releases(session: Session, principal: Principal, key: str, paging: Paging) -
 def tables_of(release: ReleaseRow) -> tuple[TableInput, ...]:
     """The canonical tables of a release, as a training run takes them."""
     return tuple(
-        TableInput(key=f"{entry['folder']}/table.parquet", purpose=entry["purpose"], rows=entry["rows"])
+        TableInput(
+            key=entry.get("table") or f"{entry['folder']}/table.parquet", purpose=entry["purpose"], rows=entry["rows"]
+        )
         for entry in release.manifest
     )
 
 
+def roles_of(release: ReleaseRow) -> dict[str, str]:
+    """What the columns of a release are, as they were when it was taken: `target`, `time`, `series`, `text`, …"""
+    return {role: column for role, column in release.roles.items() if column}
+
+
 def profile_of(session: Session, release: ReleaseRow) -> dict[str, Any]:
-    """The profile of a release's largest training file: what a plan is made from."""
+    """The profile of a release: what a plan is made from."""
+    if release.profile:
+        return release.profile
+    # One of those that were taken before releases had profiles of their own.
     entries = [entry for entry in release.manifest if entry["purpose"] == "training"]
     largest = max(entries, key=lambda entry: int(entry["rows"]))
     row = session.get(SampleRow, largest["sample"])
@@ -243,27 +320,58 @@ def columns_of(profile: dict[str, Any]) -> list[str]:
 
 
 def sample_folder(row: SampleRow) -> str:
-    """Where a sample's objects lie: `original` and `table.parquet`."""
+    """Where a sample's objects lie."""
     return f"datasets/{row.dataset}/{row.id}"
 
 
-def _check_columns(rows: Any) -> None:
-    first = rows[0]
-    expected = set(columns_of(first.profile))
-    for row in rows[1:]:
-        found = set(columns_of(row.profile))
-        if found != expected:
-            missing, more = sorted(expected - found), sorted(found - expected)
-            told = [f"lacks {', '.join(missing[:5])}"] * bool(missing) + [f"has {', '.join(more[:5])} besides"] * bool(
-                more
-            )
-            raise ColumnsDiffer(
-                f"{row.filename} {' and '.join(told)}, compared with {first.filename}. "
-                "All files of a table need the same columns.",
-                detail={"missing": missing, "unexpected": more, "sample": row.id},
-            )
+def _sample_row(
+    dataset: DatasetRow, sample_id: str, filename: str, purpose: Purpose, owned: dict[str, Any]
+) -> SampleRow:
+    return SampleRow(
+        id=sample_id,
+        dataset=dataset.id,
+        filename=filename,
+        purpose=purpose,
+        state="importing",
+        size=0,
+        sha256="",
+        rows=0,
+        profile={},
+        original="",
+        table="",
+        counts={},
+        problems=[],
+        **owned,
+    )
 
 
-def _checksum(manifest: list[dict[str, Any]]) -> str:
-    content = [(entry["filename"], entry["purpose"], entry["sha256"]) for entry in manifest]
-    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+def _show(session: Session, dataset: DatasetRow, row: SampleRow, now: datetime) -> None:
+    row.state, row.rows = "ready", int(row.profile["rows"])
+    row.counts = {row.purpose: row.rows}
+    session.flush()
+    if len(queries.all_samples(session, dataset.id)) == 1:
+        _infer_roles(dataset, row.profile)
+    detail = {"sample": row.id, "filename": row.filename, "purpose": row.purpose, "rows": row.rows}
+    record_change(session, dataset, row.created_by, "sample added", detail, now)
+
+
+def _infer_roles(dataset: DatasetRow, profile: dict[str, Any]) -> None:
+    """What nobody said is guessed from the first file; of a table the target is not: that is the builder's question."""
+    told = roles.infer(dataset.scenario, profile)
+    target, named = dataset.target or told.target, {**told.roles, **dataset.roles}
+    taken = [target, *named.values()]
+    if len(set(taken)) < len(taken):
+        # A column that somebody named is not to be guessed to be something else as well.
+        target, named = roles.completed(dataset.scenario, dataset.target, dataset.roles, profile)
+    if not dataset.scenario.startswith("tabular-"):
+        dataset.target = target
+    dataset.roles = dict(named)
+
+
+def _to_change(session: Session, principal: Principal, key: str, sample_id: str) -> tuple[DatasetRow, SampleRow]:
+    dataset = queries.locked(session, get(session, principal, key).id)
+    assert dataset is not None  # found a moment ago, in this transaction
+    row = queries.sample(session, dataset.id, sample_id)
+    if row is None:
+        raise NotFound(f"{key} has no sample {sample_id!r}. See `modelyard dataset show {key}`.")
+    return dataset, row

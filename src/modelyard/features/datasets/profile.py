@@ -201,7 +201,7 @@ class _Part:
         return _fetch(
             self._connection,
             f"SELECT {column} AS value, count(*) AS times FROM {self._table} WHERE {column} IS NOT NULL "
-            f"GROUP BY value ORDER BY times DESC, value LIMIT {TOP}",
+            f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {TOP}",
         )
 
     def _histograms(self, facts: list[dict[str, Any]]) -> dict[int, Histogram]:

@@ -18,24 +18,16 @@ from modelyard.features.deployments.revisions import note
 from modelyard.features.deployments.snapshot import NOTHING, Revision, Snapshot, revision_of
 from modelyard.features.deployments.tables import DeploymentRow, ReplicaRow
 from modelyard.features.models import operations as models
-from modelyard.protocol.processes import HeldVersion, Limits, ReplicaSpec
+from modelyard.protocol.processes import ReplicaSpec
 from modelyard.storage.db.engine import now as db_now
 
 ASLEEP = "asleep: wakes on the first request"
 
 
-class StartReplica(NamedTuple):
-    """A replica whose row is there and whose process is to be started."""
-
-    spec: ReplicaSpec
-    limits: Limits
-    key: str
-
-
 class Plan(NamedTuple):
-    """What the controller is to do outside the database: start processes; end some by id, others without waiting."""
+    """What the controller is to do outside the database: start replicas whose rows are there; end some, kill others."""
 
-    start: list[StartReplica]
+    start: list[ReplicaSpec]
     stop: list[str]
     kill: list[str]
 
@@ -189,23 +181,11 @@ def _new_replica(
     return row
 
 
-def _start_of(session: Session, deployment: DeploymentRow, revision: Revision, row: ReplicaRow) -> StartReplica:
+def _start_of(session: Session, deployment: DeploymentRow, revision: Revision, row: ReplicaRow) -> ReplicaSpec:
     found = models.versions_by_id(session, [version for version, _ in revision.versions])
-    held = []
-    for slot, (version_id, _) in enumerate(revision.versions):
-        version, model = found[version_id]
-        held.append(
-            HeldVersion(
-                slot=slot,
-                prefix=model.prefix,
-                model=model.name,
-                number=version.number,
-                folder=version.folder,
-                checksum=version.checksum,
-            )
-        )
-    spec = ReplicaSpec(id=row.id, deployment=deployment.key, address=row.address, versions=tuple(held))
-    return StartReplica(spec, limits_of(deployment.environment), deployment.key)
+    held = tuple(models.held_version(found[version_id], slot) for slot, (version_id, _) in enumerate(revision.versions))
+    limits = limits_of(deployment.environment)
+    return ReplicaSpec(id=row.id, deployment=deployment.key, address=row.address, versions=held, limits=limits)
 
 
 def enter(row: ReplicaRow, state: str, now: datetime) -> None:

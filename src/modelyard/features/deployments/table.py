@@ -14,6 +14,7 @@ from modelyard.features.deployments.snapshot import NOTHING, Revision, Snapshot,
 from modelyard.features.deployments.tables import DeploymentRow, ReplicaRow
 from modelyard.features.limits import operations as limits
 from modelyard.features.models import operations as models
+from modelyard.protocol import answers
 from modelyard.protocol.processes import HeldVersion
 from modelyard.protocol.routing import (
     Caller,
@@ -183,16 +184,12 @@ def _facts(found: models.Found) -> Facts:
     signature = models.signature_of(version)
     return Facts(
         path=models.name_of(model),
-        held=HeldVersion(
-            slot=0,
-            prefix=model.prefix,
-            model=model.name,
-            number=version.number,
-            folder=version.folder,
-            checksum=version.checksum,
-        ),
+        held=models.held_version(found, 0),
         schema=Schema(
-            inputs=tuple(Column(field.name, field.kind) for field in signature.inputs), classes=signature.classes
+            inputs=tuple(Column(field.name, field.kind) for field in signature.inputs),
+            classes=signature.classes,
+            outputs=tuple(Column(member.name, member.kind) for member in answers.members(signature)),
+            options=answers.choices(signature),
         ),
         light=not version.artifact.get("isolated", False)
         and sum(entry["size"] for entry in version.files) <= EMBEDDED_BYTES,

@@ -5,6 +5,8 @@ from typing import Any
 from modelyard.core.clock import iso
 from modelyard.features.models.operations import name_of, signature_of
 from modelyard.features.models.tables import ModelRow, VersionRow
+from modelyard.protocol import answers
+from modelyard.protocol.answers import Member
 from modelyard.protocol.signature import Field, Signature
 
 JSON_TYPES = {"number": "number", "integer": "integer", "boolean": "boolean"}
@@ -34,6 +36,8 @@ def metadata(model: ModelRow, version: VersionRow) -> dict[str, Any]:
         "algorithm": version.artifact["algorithm"],
         "format": version.artifact["format"],
         "signature": version.signature,
+        "options": answers.choices(signature_of(version)),
+        "answers": {member.name: member.help or member.kind for member in answers.members(signature_of(version))},
         "metrics": version.evaluation.get("metrics", []),
         "lineage": version.lineage,
         "created_at": iso(version.created_at),
@@ -67,8 +71,8 @@ def _operation(signature: Signature) -> dict[str, Any]:
         "anyOf": [
             {
                 "type": "object",
-                "required": ["instances"],
-                "properties": {"instances": {"type": "array", "items": instance}},
+                **({} if signature.example_request else {"required": ["instances"]}),
+                "properties": {"instances": {"type": "array", "items": instance}, **_parameters(signature)},
             },
             instance,
         ]
@@ -95,13 +99,13 @@ def _operation(signature: Signature) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": body, "example": {"instances": [signature.example]}},
+                "application/json": {"schema": body, "example": _example(signature)},
                 "text/csv": {"schema": {"type": "string"}},
             },
         },
         "responses": {
             "200": {
-                "description": "One prediction for each instance, in order",
+                "description": _answered(signature),
                 "content": {"application/json": {"schema": answer}, "text/csv": {"schema": {"type": "string"}}},
             },
             **{status: {"description": reason, **error} for status, reason in reasons.items()},
@@ -109,19 +113,43 @@ def _operation(signature: Signature) -> dict[str, Any]:
     }
 
 
+def _example(signature: Signature) -> dict[str, Any]:
+    return signature.example_request or {"instances": [signature.example]}
+
+
+def _answered(signature: Signature) -> str:
+    if signature.example_request:
+        return "What is predicted of the instances together"
+    return "One prediction for each instance, in order"
+
+
+def _parameters(signature: Signature) -> dict[str, Any]:
+    """The member of a body with which a request chooses."""
+    options = answers.choices(signature)
+    if not options:
+        return {}
+    return {"parameters": {"type": "object", "properties": options, "additionalProperties": False}}
+
+
 def _instance(signature: Signature) -> dict[str, Any]:
     return {
         "type": "object",
-        "required": [field.name for field in signature.inputs],
+        "required": [field.name for field in signature.inputs if not _may_be_absent(field, signature)],
         "properties": {field.name: _field(field) for field in signature.inputs},
-        "example": signature.example,
+        **({"example": signature.example} if signature.example else {}),
     }
+
+
+def _may_be_absent(field: Field, signature: Signature) -> bool:
+    """The value of a series, which rows that are to be predicted do not have."""
+    return field.name == signature.target and signature.scenario == "time-series-prediction"
 
 
 def _field(field: Field) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": [JSON_TYPES.get(field.kind, "string"), "null"]}
     if field.kind == "date":
-        schema["description"] = "ISO 8601"
+        schema["type"] = ["string", "number", "null"]
+        schema["description"] = "ISO 8601, or seconds since 1970 in UTC"
     if field.categories:
         schema["description"] = "Seen in training: " + ", ".join(field.categories[:MOST_LISTED])
     if field.minimum is not None:
@@ -132,19 +160,31 @@ def _field(field: Field) -> dict[str, Any]:
 
 
 def _prediction(signature: Signature) -> dict[str, Any]:
-    if not signature.classes:
-        return {"type": "object", "required": ["prediction"], "properties": {"prediction": {"type": "number"}}}
-    share = {"type": "number", "minimum": 0, "maximum": 1}
+    found = answers.members(signature)
+    example = signature.example_answer
+    if signature.example_request:
+        example = (example.get("predictions") or [{}])[0]
     return {
         "type": "object",
-        "required": ["prediction", "probability", "probabilities"],
-        "properties": {
-            "prediction": {"type": "string", "enum": list(signature.classes)},
-            "probability": share,
-            "probabilities": {"type": "object", "properties": dict.fromkeys(signature.classes, share)},
-        },
-        "example": signature.example_answer,
+        "required": [member.name for member in found],
+        "properties": {member.name: _member(member, signature) for member in found},
+        **({"example": example} if example else {}),
     }
+
+
+def _member(member: Member, signature: Signature) -> dict[str, Any]:
+    told = {"description": member.help} if member.help else {}
+    if member.kind == "shares":
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        return {"type": "object", "properties": dict.fromkeys(signature.classes, share), **told}
+    if signature.classes and member.kind == "text":
+        return {"type": "string", "enum": list(signature.classes), **told}
+    kinds = {"text": "string", "number": "number", "single": "number", "integer": "integer", "boolean": "boolean"}
+    kind = kinds.get(member.kind)
+    if kind is None:
+        return told
+    # Where a version words its own answers, a member may be unknown.
+    return {"type": [kind, "null"] if signature.example_request else kind, **told}
 
 
 def _error() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from modelyard.features.auth.operations import Principal, check
 from modelyard.features.models import queries
 from modelyard.features.models.schemas import ModelName, Stage, parse
 from modelyard.features.models.tables import HoldRow, ModelRow, PrefixRow, VersionRow
+from modelyard.protocol.processes import HeldVersion
 from modelyard.protocol.signature import Signature
 from modelyard.storage.db.paging import Paging, Rows
 
@@ -163,6 +164,19 @@ def hold(session: Session, holder: str, version_ids: Sequence[str]) -> None:
     queries.drop_holds(session, holder)
     session.add_all(HoldRow(version=version_id, holder=holder) for version_id in sorted(set(version_ids)))
     session.flush()
+
+
+def held_version(found: Found, slot: int) -> HeldVersion:
+    """A version as those who hold it are told of it."""
+    version, model = found
+    return HeldVersion(
+        slot=slot,
+        prefix=model.prefix,
+        model=model.name,
+        number=version.number,
+        folder=version.folder,
+        checksum=version.checksum,
+    )
 
 
 def signature_of(version: VersionRow) -> Signature:

@@ -1,1 +1,1 @@
-"""Jobs, runs and their metric history."""
+"""Training tasks and runs."""

@@ -1,12 +1,6 @@
-"""What can go wrong with jobs and training."""
+"""What can go wrong with training."""
 
 from modelyard.core.errors import Conflict, Invalid
-
-
-class JobOver(Conflict):
-    """The job has ended: its state never changes again."""
-
-    code = "job_over"
 
 
 class TargetMissing(Invalid):
@@ -15,13 +9,25 @@ class TargetMissing(Invalid):
     code = "target_missing"
 
 
-class BadParameters(Invalid):
-    """A parameter does not fit the algorithm's form."""
+class WrongAlgorithm(Invalid):
+    """The algorithm is for another kind of problem than the dataset."""
 
-    code = "bad_parameters"
+    code = "wrong_algorithm"
 
 
 class AlreadyRunning(Conflict):
     """A task runs once at a time."""
 
     code = "already_running"
+
+
+class NotRunning(Conflict):
+    """Nothing runs that could be stopped."""
+
+    code = "not_running"
+
+
+class HasVersion(Conflict):
+    """A run is where a version comes from, so it stays as long as the version does."""
+
+    code = "has_version"

@@ -1,116 +1,54 @@
-"""SQL over jobs, tasks and runs. Private to this feature."""
+"""SQL over tasks and runs. Private to this feature. Every query filters by organisation, and by visible prefixes."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime
-from typing import cast
+from typing import Any
 
-from sqlalchemy import CursorResult, and_, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from modelyard.features.training.tables import JobLineRow, JobMetricRow, JobRow, RunRow, TaskRow
+from modelyard.credentials.scope import covers
+from modelyard.features.auth.operations import Principal
+from modelyard.features.jobs.operations import JobRow
+from modelyard.features.training.tables import RunRow, TaskRow
 from modelyard.storage.db.paging import Paging, Rows, page
 
-HELD = ("starting", "running", "stopping")
 
-
-def job(session: Session, organisation: str, job_id: str) -> JobRow | None:
-    """A job by id."""
-    row = session.get(JobRow, job_id)
-    return row if row and row.organisation == organisation else None
-
-
-def jobs(session: Session, organisation: str, state: str | None, kind: str | None, paging: Paging) -> Rows:
-    """Jobs, newest first."""
-    statement = select(JobRow).where(JobRow.organisation == organisation)
-    if state is not None:
-        statement = statement.where(JobRow.state == state)
-    if kind is not None:
-        statement = statement.where(JobRow.kind == kind)
-    return page(session, statement, JobRow.id, paging)
-
-
-def place(session: Session, row: JobRow) -> int | None:
-    """A waiting job's place in the queue."""
-    if row.state != "queued":
-        return None
-    ahead = select(func.count()).where(JobRow.state == "queued", JobRow.id < row.id)
-    return int(session.scalar(ahead) or 0) + 1
-
-
-def running_by_user(session: Session, now: datetime) -> dict[str, int]:
-    """How many jobs of each user hold a living lease."""
-    living = (JobRow.state.in_(HELD), JobRow.lease_until >= now)
-    query = select(JobRow.created_by, func.count()).where(*living).group_by(JobRow.created_by)
-    return {user: int(count) for user, count in session.execute(query)}
-
-
-def lapsed(session: Session, now: datetime) -> Sequence[JobRow]:
-    """Jobs whose worker fell silent."""
-    query = select(JobRow).where(JobRow.state.in_(HELD), JobRow.lease_until < now).order_by(JobRow.id)
-    return session.scalars(query.with_for_update(skip_locked=True)).all()
-
-
-def next_queued(session: Session, now: datetime, *, not_of: Collection[str]) -> JobRow | None:
-    """The oldest job that may start and belongs to none of these users."""
-    ready = or_(JobRow.not_before.is_(None), JobRow.not_before <= now)
-    wanted = (JobRow.state == "queued", ready, JobRow.created_by.not_in(not_of))
-    query = select(JobRow).where(*wanted).order_by(JobRow.id).limit(1)
-    return session.scalars(query.with_for_update(skip_locked=True)).first()
-
-
-def any_lapsed(session: Session, now: datetime) -> bool:
-    """Whether some lease has lapsed."""
-    return (
-        session.scalar(select(JobRow.id).where(JobRow.state.in_(HELD), JobRow.lease_until < now).limit(1)) is not None
-    )
-
-
-def any_waiting(session: Session, now: datetime) -> bool:
-    """Whether some queued job may start."""
-    ready = or_(JobRow.not_before.is_(None), JobRow.not_before <= now)
-    return session.scalar(select(JobRow.id).where(JobRow.state == "queued", ready).limit(1)) is not None
-
-
-def renew(session: Session, job_id: str, token: int, until: datetime) -> bool:
-    """Prolong a lease; False where somebody else has it."""
-    fence = and_(JobRow.id == job_id, JobRow.token == token, JobRow.state.in_(HELD))
-    result = cast("CursorResult[None]", session.execute(update(JobRow).where(fence).values(lease_until=until)))
-    return result.rowcount == 1
-
-
-def locked(session: Session, job_id: str) -> JobRow | None:
-    """A job, locked against other writers until the transaction ends."""
-    return session.scalars(select(JobRow).where(JobRow.id == job_id).with_for_update()).first()
-
-
-def lines(session: Session, job_id: str, *, after: int, limit: int, newest_first: bool) -> Sequence[JobLineRow]:
-    """Lines of a log whose number is greater than `after`."""
-    query = select(JobLineRow).where(JobLineRow.job == job_id, JobLineRow.sequence > after).limit(limit)
-    order = JobLineRow.sequence.desc() if newest_first else JobLineRow.sequence
-    return session.scalars(query.order_by(order)).all()
-
-
-def metrics(session: Session, job_id: str, *, after: int, limit: int) -> Sequence[JobMetricRow]:
-    """Points of metric histories whose number is greater than `after`."""
-    query = select(JobMetricRow).where(JobMetricRow.job == job_id, JobMetricRow.sequence > after)
-    return session.scalars(query.order_by(JobMetricRow.sequence).limit(limit)).all()
-
-
-def task(session: Session, organisation: str, task_id: str) -> TaskRow | None:
+def task(session: Session, principal: Principal, task_id: str) -> TaskRow | None:
     """A task by id."""
     row = session.get(TaskRow, task_id)
-    return row if row and row.organisation == organisation else None
+    return row if row is not None and _visible(principal, row) else None
 
 
-def tasks(session: Session, organisation: str, paging: Paging) -> Rows:
+def locked_task(session: Session, task_id: str) -> TaskRow:
+    """A task, locked against other writers until the transaction ends."""
+    query = select(TaskRow).where(TaskRow.id == task_id).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).one()
+
+
+def tasks(
+    session: Session, principal: Principal, paging: Paging, *, algorithm: str | None = None, model: str | None = None
+) -> Rows:
     """Tasks, newest first."""
-    return page(session, select(TaskRow).where(TaskRow.organisation == organisation), TaskRow.id, paging)
+    statement = select(TaskRow).where(*_seen(principal, TaskRow.organisation, TaskRow.model))
+    if algorithm is not None:
+        statement = statement.where(TaskRow.algorithm == algorithm)
+    if model is not None:
+        statement = statement.where(TaskRow.model == model)
+    return page(session, statement, TaskRow.id, paging)
 
 
-def run(session: Session, organisation: str, run_id: str) -> RunRow | None:
+def tasks_with(session: Session, **wanted: str) -> Sequence[TaskRow]:
+    """Every task whose columns have these values, newest first."""
+    columns = [getattr(TaskRow, name) == value for name, value in wanted.items()]
+    return session.scalars(select(TaskRow).where(*columns).order_by(TaskRow.id.desc())).all()
+
+
+def run(session: Session, principal: Principal, run_id: str) -> RunRow | None:
     """A run by its own id or its job's."""
     wanted = or_(RunRow.id == run_id, RunRow.job == run_id)
-    return session.scalars(select(RunRow).where(RunRow.organisation == organisation, wanted)).first()
+    found = session.scalars(select(RunRow).where(RunRow.organisation == principal.organisation, wanted)).first()
+    return found if found is not None and _visible(principal, found) else None
 
 
 def run_of_job(session: Session, job_id: str) -> RunRow | None:
@@ -118,19 +56,57 @@ def run_of_job(session: Session, job_id: str) -> RunRow | None:
     return session.scalars(select(RunRow).where(RunRow.job == job_id)).first()
 
 
-def runs(session: Session, organisation: str, task_id: str | None, kind: str | None, paging: Paging) -> Rows:
+def runs(
+    session: Session,
+    principal: Principal,
+    paging: Paging,
+    *,
+    task: str | None = None,
+    kind: str | None = None,
+    state: str | None = None,
+    model: str | None = None,
+) -> Rows:
     """Runs, newest first."""
-    statement = select(RunRow).where(RunRow.organisation == organisation)
-    if task_id is not None:
-        statement = statement.where(RunRow.task == task_id)
-    if kind is not None:
-        statement = statement.where(RunRow.kind == kind)
+    statement: Select[Any] = select(RunRow).where(*_seen(principal, RunRow.organisation, RunRow.model))
+    for column, value in ((RunRow.task, task), (RunRow.kind, kind), (RunRow.model, model)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if state is not None:
+        statement = statement.join(JobRow, JobRow.id == RunRow.job).where(JobRow.state == state)
     return page(session, statement, RunRow.id, paging)
 
 
-def active_run(session: Session, task_id: str) -> RunRow | None:
-    """The run of a task that has not ended."""
-    going = JobRow.state.in_(("queued", "needs_input", *HELD))
-    return session.scalars(
-        select(RunRow).join(JobRow, JobRow.id == RunRow.job).where(RunRow.task == task_id, going)
-    ).first()
+def runs_of(session: Session, task_id: str) -> Sequence[RunRow]:
+    """Every run of a task, newest first."""
+    return session.scalars(select(RunRow).where(RunRow.task == task_id).order_by(RunRow.id.desc())).all()
+
+
+def runs_of_tasks(session: Session, task_ids: Collection[str]) -> dict[str, list[tuple[RunRow, JobRow]]]:
+    """The runs of these tasks with their jobs, newest first."""
+    query = select(RunRow, JobRow).join(JobRow, JobRow.id == RunRow.job).where(RunRow.task.in_(task_ids))
+    found: dict[str, list[tuple[RunRow, JobRow]]] = defaultdict(list)
+    for row, job in session.execute(query.order_by(RunRow.id.desc())):
+        found[str(row.task)].append((row, job))
+    return found
+
+
+def builds_on(session: Session, release_id: str) -> Sequence[RunRow]:
+    """The runs on a release that belong to no task, newest first."""
+    query = select(RunRow).where(RunRow.release == release_id, RunRow.task.is_(None))
+    return session.scalars(query.order_by(RunRow.id.desc())).all()
+
+
+def _visible(principal: Principal, row: TaskRow | RunRow) -> bool:
+    prefix = row.model.rpartition("/")[0]
+    return row.organisation == principal.organisation and covers(principal.prefixes, prefix)
+
+
+def _seen(
+    principal: Principal, organisation: InstrumentedAttribute[str], model: InstrumentedAttribute[str]
+) -> list[ColumnElement[bool]]:
+    """What the caller may see: its organisation's, and for a narrowed key those of models below its prefixes."""
+    wanted: list[ColumnElement[bool]] = [organisation == principal.organisation]
+    if principal.prefixes is not None:
+        own = (model.startswith(f"{prefix}/", autoescape=True) for prefix in principal.prefixes)
+        wanted.append(or_(false(), *own))
+    return wanted

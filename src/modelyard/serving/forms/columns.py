@@ -50,8 +50,8 @@ class Columns:
         self._split = len(codec.signature.numeric_inputs)
 
     def check_size(self, rows: int) -> None:
-        """Raise Invalid where there are no rows, TooLarge where there are too many to be kept at once."""
-        if not rows:
+        """Raise Invalid where there are no rows and some are needed, TooLarge where there are too many to be kept."""
+        if not rows and not self._reference.empty:
             raise Invalid("There are no rows. Send at least one value in each column.")
         if rows * max(len(self.fields), 1) > MOST_CELLS:
             most = MOST_CELLS // max(len(self.fields), 1)
@@ -109,7 +109,9 @@ class Columns:
 
 
 def named(codec: Codec, columns: Mapping[str, Any], twice: Collection[str], what: str) -> list[Any]:
-    """The columns that the model takes, in its order. `twice` are names sent more than once.
+    """The columns that the model takes, in its order; None for an optional one that was not sent.
+
+    `twice` are names sent more than once.
 
     Raises Invalid, saying `what` is missing or there twice.
     """
@@ -117,11 +119,11 @@ def named(codec: Codec, columns: Mapping[str, Any], twice: Collection[str], what
         if field.name in twice:
             reason = f"this {what} is there more than once."
             raise Invalid(f'"{field.name}": {reason}', fields=[{"field": field.name, "message": reason}])
-    try:
-        return [columns[field.name] for field in codec.reference.fields]
-    except KeyError:
+    found = [columns.get(field.name) for field in codec.reference.fields]
+    if None in found:
+        # Raises for what is missing and needed.
         codec.reference.places(list(columns))
-        raise
+    return found
 
 
 def listed(column: Column) -> list[Any]:

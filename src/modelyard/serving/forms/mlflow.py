@@ -2,11 +2,12 @@
 
 Source: mlflow.org/docs/latest/ml/deployment/deploy-model-locally, "Inference Server Specification". Taken are
 `dataframe_split` {columns, data, index?}, `dataframe_records` [{...}], and `instances` or `inputs` as a list of objects
-or as an object of lists. Answered is {"predictions": [...]}: class labels, as a model's `predict` gives, or numbers.
+or as an object of lists; beside them `params`, what the request chooses. Answered is {"predictions": [...]}: class
+labels, as a model's `predict` gives, or numbers; objects where there is more to say.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -34,21 +35,22 @@ class Mlflow:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._fields = codec.reference.fields
-        self._classes = codec.signature.classes
         self._decode = self._decoder()
         self._orders: dict[tuple[str, ...], Callable[[msgspec.Raw], list[Row]]] = {}
 
     def read(self, body: bytes) -> Asked:
         """The rows of a request. Raises Malformed, and Invalid naming field and row."""
         rows = self._fast(body)
-        return Asked(rows if rows and self._codec.dates_hold(rows) else self._slow(body))
+        return Asked(rows) if rows and self._codec.dates_hold(rows) else self._slow(body)
 
-    def write(self, values: NDArray[np.float32]) -> bytes:
+    def write(self, values: NDArray[np.float32], options: Any = None) -> bytes:
         """The answer."""
-        if not self._classes:
-            return msgspec.json.encode({"predictions": values[:, 0].tolist()})
-        best = values.argmax(axis=1).tolist()
-        return msgspec.json.encode({"predictions": [self._classes[place] for place in best]})
+        return msgspec.json.encode({"predictions": self._codec.wording.brief(values, options)})
+
+    @staticmethod
+    def write_entries(entries: Sequence[dict[str, Any]]) -> bytes:
+        """The answer of a RequestPredictor."""
+        return msgspec.json.encode({"predictions": entries})
 
     def _decoder(self) -> Callable[[bytes], Any] | None:
         shapes = self._codec.shapes
@@ -113,18 +115,26 @@ class Mlflow:
         place = order.index(names[0])
         return lambda data: [pick(each) if pick else (each[place],) for each in decode(data)]
 
-    def _slow(self, body: bytes) -> list[Row]:
+    def _slow(self, body: bytes) -> Asked:
         # MLflow's own client writes NaN where a data frame has no value.
         value = parse(body, nan=True)
         if not isinstance(value, dict):
             raise Invalid(f"Expected an object with one of {', '.join(FORMS)}, got {describe(value)}.")
         sent = [form for form in FORMS if value.get(form) is not None]
+        options = self._options(value.get("params"))
+        if not sent and self._codec.reference.empty:
+            return Asked([], None, options)
         if len(sent) != 1:
             found = " and ".join(f"`{form}`" for form in sent) or "none of them"
             raise Invalid(f"Send exactly one of {', '.join(FORMS)}; the body has {found}.")
-        if value.get("params"):
-            raise Invalid("`params` are not supported: this model takes none. Leave them out.")
-        form, table = sent[0], value[sent[0]]
+        return Asked(self._rows(sent[0], value[sent[0]]), None, options)
+
+    def _options(self, params: Any) -> Any:
+        if params is not None and not isinstance(params, dict):
+            raise Invalid(f"`params` must be an object of options, got {describe(params)}.")
+        return self._codec.options(params) if params else None
+
+    def _rows(self, form: str, table: Any) -> list[Row]:
         if form == "dataframe_split":
             return self._codec.reference.instances(_records(table))
         if isinstance(table, list):

@@ -1,6 +1,6 @@
 """Which form is read and written by whom: one table for each version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.core.errors import Broken, Unsupported
-from modelyard.formats.codec import Codec
+from modelyard.formats._columns import columns_of
+from modelyard.formats.codec import Codec, check_finite
 from modelyard.protocol.frames import Content
 from modelyard.serving.forms.arrow.reader import ArrowReader
 from modelyard.serving.forms.arrow.writer import ArrowWriter
@@ -29,6 +30,7 @@ class Forms:
         columns = Columns(codec)
         v2 = V2(codec, columns, model=model, version=version.removeprefix("v"))
         mlflow = Mlflow(codec)
+        self._v2, self._mlflow = v2, mlflow
         self._readers: dict[int, Callable[[bytes], Asked]] = {
             Content.JSON: partial(self._read, Content.JSON),
             Content.CSV: partial(self._read, Content.CSV),
@@ -37,12 +39,12 @@ class Forms:
             Content.V2_BINARY: v2.read_binary,
             Content.MLFLOW: mlflow.read,
         }
-        arrow = ArrowWriter(codec.signature.classes)
-        self._writers: dict[int, Callable[[Values, Any], tuple[Content, bytes]]] = {
-            Content.ARROW: lambda values, _: (Content.ARROW, arrow.write(values)),
+        self._arrow = arrow = ArrowWriter(codec)
+        self._writers: dict[int, Callable[[Values, Any, Any], tuple[Content, bytes]]] = {
+            Content.ARROW: lambda values, _, options: (Content.ARROW, arrow.write(values, options)),
             Content.V2: v2.write,
             Content.V2_BINARY: v2.write,
-            Content.MLFLOW: lambda values, _: (Content.MLFLOW, mlflow.write(values)),
+            Content.MLFLOW: lambda values, _, options: (Content.MLFLOW, mlflow.write(values, options)),
         }
 
     def read(self, body: bytes, content: int) -> Asked:
@@ -52,19 +54,35 @@ class Forms:
             raise Unsupported(f"Content {content} is not known here. The gateway is newer than this replica.")
         return reader(body)
 
-    def write(self, values: Values, content: int, wish: Any) -> tuple[int, bytes]:
+    def write(self, values: Values, content: int, wish: Any, options: Any = None) -> tuple[int, bytes]:
         """The answer in this form, and the form that it has: only V2 decides that itself, as its request wished.
 
         Raises Broken where a value is no finite number.
         """
         writer = self._writers.get(content)
         if writer is None:
-            return content, self._codec.encode(values, content, model=self._model, version=self._version)
+            return content, self._codec.encode(
+                values, content, model=self._model, version=self._version, options=options
+            )
         if not np.isfinite(values).all():
             raise Broken(
                 f"{self._model} {self._version} answered with a value that is not a finite number. Train it again."
             )
-        return writer(values, wish)
+        return writer(values, wish, options)
+
+    def write_entries(self, entries: Sequence[dict[str, Any]], content: int, wish: Any) -> tuple[int, bytes]:
+        """The same of what a RequestPredictor answered."""
+        if content in {Content.JSON, Content.CSV}:
+            return content, self._codec.encode_entries(entries, content, model=self._model, version=self._version)
+        check_finite(entries, f"{self._model} {self._version}")
+        if content == Content.ARROW:
+            return Content.ARROW, self._arrow.table(columns_of(entries))
+        if content == Content.MLFLOW:
+            return Content.MLFLOW, self._mlflow.write_entries(entries)
+        if content in {Content.V2, Content.V2_BINARY}:
+            return self._v2.write_columns(columns_of(entries), wish)
+        raise Unsupported(f"Content {content} is not known here. The gateway is newer than this replica.")
 
     def _read(self, content: Content, body: bytes) -> Asked:
-        return Asked(self._codec.read(body, content).rows)
+        rows, _, parameters = self._codec.read(body, content)
+        return Asked(rows, None, None if parameters is None else self._codec.options(parameters))

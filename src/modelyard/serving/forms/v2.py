@@ -5,12 +5,13 @@ extension_binary_data.md; here the JSON part's length, which HTTP has in the hea
 is a little-endian u32 in front.
 
 Tensors have the shape [n] or [n, 1]. Their data is flat or nested, null in JSON and NaN are missing values. Answered
-are, for classification, `prediction` (BYTES [n, 1]), `probability` (FP64 [n, 1]) and `probabilities`
-(FP64 [n, classes], in the order of the signature); for regression `prediction` (FP64 [n, 1]).
+is one tensor for each member of an answer, [n, 1]: text and what no tensor can hold as BYTES (the latter as JSON),
+truths as BOOL, whole numbers as INT64, others as FP64, or FP32 where that is all they have. For classification
+`probabilities` is FP64 [n, classes], in the order of the signature. What a request chooses stands in its `parameters`.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.core.errors import Invalid, Malformed
+from modelyard.formats._columns import Column as Answered
+from modelyard.formats._columns import Kind
 from modelyard.formats.codec import UNREAD, Codec, describe, is_plain, parse
 from modelyard.protocol.frames import Content
 from modelyard.serving.forms.base import Asked
@@ -32,6 +35,15 @@ _ARRAYS = {
     **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
 }
 _BYTES = "BYTES"
+_DATATYPES: dict[Kind, str] = {
+    "text": _BYTES, "double": "FP64", "single": "FP32", "integer": "INT64", "truth": "BOOL"
+}  # fmt: skip
+_PROTOCOL = frozenset(
+    {"binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout", "content_type",
+     "headers"}
+)  # fmt: skip
+"""Parameters of a request that are the protocol's or its clients' own, none of a model's options."""
+
 _NOTHING = frozenset({type(None)})
 _KINDS = {"b": frozenset({bool}) | _NOTHING, "f": frozenset({int, float}) | _NOTHING}
 _WHOLE = frozenset({int}) | _NOTHING
@@ -54,10 +66,21 @@ class _Request(Head, kw_only=True):
 
 
 class Wish(NamedTuple):
-    """What a request says about its answer: its id, and which outputs, each with whether as binary data."""
+    """What a request says about its answer: its id, and which outputs, each with whether as binary data.
+
+    No outputs are all of them, as binary data where `binary` says so.
+    """
 
     id: str | int | None
-    outputs: tuple[tuple[str, bool], ...]
+    outputs: tuple[tuple[str, bool], ...] = ()
+    binary: bool = False
+
+
+class Tensor(NamedTuple):
+    """One output: its datatype, and an array of two dimensions or a list of one value for each row."""
+
+    datatype: str
+    values: NDArray[Any] | Sequence[Any]
 
 
 class V2:
@@ -68,15 +91,15 @@ class V2:
         self._columns = columns
         self._head = {"model_name": model.replace("/", "."), "model_version": version}
         self._classes = codec.signature.classes
-        self._outputs = ("prediction", "probability", "probabilities") if self._classes else ("prediction",)
-        self._everything = tuple((name, False) for name in self._outputs)
+        # What a RequestPredictor answers is known when it has.
+        self._members = () if codec.reference.empty else codec.wording.members
         self._fast = Fast(codec)
         self._decode = msgspec.json.Decoder(_Request).decode
 
     def read(self, body: bytes) -> Asked:
         """A request in JSON. Raises Malformed, and Invalid naming the tensor and where there is one the row."""
         fast = self._fast.read(body)
-        return self._read(body, None) if fast is None else Asked(fast[0], self._wish(fast[1]))
+        return self._read(body, None) if fast is None else Asked(fast[0], self._wish(fast[1]), self._options(fast[1]))
 
     def read_binary(self, body: bytes) -> Asked:
         """A request with binary data behind its JSON. Raises as `read`."""
@@ -87,22 +110,34 @@ class V2:
             raise Malformed("The body ends within its JSON part. Set Inference-Header-Content-Length to its bytes.")
         return self._read(body[_LENGTH.size : end], memoryview(body)[end:])
 
-    def write(self, values: NDArray[np.float32], wish: Wish | None) -> tuple[Content, bytes]:
-        """The answer, and which of the two forms it has."""
-        if wish is None:
-            wish = Wish(None, self._everything)
+    def write(self, values: NDArray[np.float32], wish: Wish | None, options: Any = None) -> tuple[Content, bytes]:
+        """The answer, and which of the two forms it has. Raises Invalid where an output is asked for that is not."""
+        if not self._classes or options is not None:
+            return self.write_columns(self._codec.wording.columns(values, options), wish)
+        most = values.max(axis=1, keepdims=True, initial=-np.inf)
+        labels = Tensor(_BYTES, self._codec.wording.brief(values))
+        tensors = {"prediction": labels, "probability": Tensor("FP64", most), "probabilities": Tensor("FP64", values)}
+        return self._written(tensors, wish)
+
+    def write_columns(self, columns: Sequence[Answered], wish: Wish | None) -> tuple[Content, bytes]:
+        """The same of an answer that is columns."""
+        return self._written({column.name: _tensor(column) for column in columns}, wish)
+
+    def _written(self, tensors: Mapping[str, "Tensor"], wish: Wish | None) -> tuple[Content, bytes]:
+        wish = wish or Wish(None)
         outputs, binary = [], []
-        for name, as_binary in wish.outputs:
-            texts = self._labels(values) if name == "prediction" and self._classes else None
-            numbers = values.max(axis=1, keepdims=True) if name == "probability" else values
-            shape = [len(values), 1 if texts is not None else numbers.shape[1]]
-            output: dict[str, Any] = {"name": name, "shape": shape, "datatype": "FP64" if texts is None else _BYTES}
+        for name, as_binary in wish.outputs or [(name, wish.binary) for name in tensors]:
+            if name not in tensors:
+                raise _no_output(name, "there is no such output.", tensors)
+            datatype, values = tensors[name]
+            width = values.shape[1] if isinstance(values, np.ndarray) else 1
+            output: dict[str, Any] = {"name": name, "shape": [len(values), width], "datatype": datatype}
             if as_binary:
-                data = numbers.astype("<f8").tobytes() if texts is None else b"".join(map(_packed, texts))
+                data = _packed_all(datatype, values)
                 output["parameters"] = {"binary_data_size": len(data)}
                 binary.append(data)
             else:
-                output["data"] = numbers.ravel().tolist() if texts is None else texts
+                output["data"] = values.ravel().tolist() if isinstance(values, np.ndarray) else values
             outputs.append(output)
         answer = self._head if wish.id is None else {**self._head, "id": wish.id}
         head = msgspec.json.encode({**answer, "outputs": outputs})
@@ -110,17 +145,23 @@ class V2:
             return Content.V2, head
         return Content.V2_BINARY, b"".join([_LENGTH.pack(len(head)), head, *binary])
 
-    def _labels(self, values: NDArray[np.float32]) -> list[str]:
-        return [self._classes[place] for place in values.argmax(axis=1).tolist()]
-
     def _read(self, head: bytes, binary: memoryview | None) -> Asked:
         request = self._request(head)
         columns, twice = self._tensors(request.inputs, binary)
-        wish = self._wish(request)
+        wish, options = self._wish(request), self._options(request)
+        if not columns and self._codec.reference.empty:
+            return Asked([], wish, options)
         tensors = named(self._codec, columns, twice, "tensor")
-        rows = self._rows(tensors)
+        rows = self._rows([tensor for tensor in tensors if tensor is not None])
         self._columns.check_size(rows)
-        return Asked(self._columns.read([_column(tensor, data, rows) for tensor, data in tensors], rows), wish)
+        found: list[Column] = [
+            [None] * rows if tensor is None else _column(tensor[0], tensor[1], rows) for tensor in tensors
+        ]
+        return Asked(self._columns.read(found, rows), wish, options)
+
+    def _options(self, request: Head) -> Any:
+        given = {name: value for name, value in (request.parameters or {}).items() if name not in _PROTOCOL}
+        return self._codec.options(given) if given else None
 
     def _request(self, head: bytes) -> _Request:
         if is_plain(head):
@@ -166,21 +207,14 @@ class V2:
 
     def _wish(self, request: Head) -> Wish:
         whole = _flag(request.parameters, "binary_data_output", False)
-        if not request.outputs:
-            return Wish(request.id, tuple((name, whole) for name in self._outputs) if whole else self._everything)
         wanted: dict[str, bool] = {}
-        for output in request.outputs:
-            if output.name not in self._outputs or output.name in wanted:
-                reason = (
-                    "this output is asked for more than once." if output.name in wanted else "there is no such output."
-                )
-                known = ", ".join(self._outputs)
-                raise Invalid(
-                    f'Output "{output.name}": {reason} The model answers {known}.',
-                    fields=[{"field": output.name, "message": reason}],
-                )
+        for output in request.outputs or ():
+            if output.name in wanted:
+                raise _no_output(output.name, "this output is asked for more than once.", self._members)
+            if self._members and output.name not in self._members:
+                raise _no_output(output.name, "there is no such output.", self._members)
             wanted[output.name] = _flag(output.parameters, "binary_data", whole)
-        return Wish(request.id, tuple(wanted.items()))
+        return Wish(request.id, tuple(wanted.items()), whole)
 
     @staticmethod
     def _rows(tensors: list[tuple[_Tensor, memoryview | None]]) -> int:
@@ -261,9 +295,34 @@ def _strings(tensor: _Tensor, data: memoryview, rows: int) -> list[Any]:
     return values
 
 
-def _packed(label: str) -> bytes:
-    raw = label.encode()
+def _tensor(column: Answered) -> Tensor:
+    """A column as a tensor, which has no word for what is missing but null in JSON, and NaN in binary data."""
+    kind, values = column.kind, column.values
+    if None in values and kind == "text":
+        return Tensor(_BYTES, [value or "" for value in values])
+    if None in values and kind in {"integer", "truth"}:
+        return Tensor("FP64", [None if value is None else float(value) for value in values])
+    return Tensor(_DATATYPES[kind], values)
+
+
+def _packed_all(datatype: str, values: NDArray[Any] | Sequence[Any]) -> bytes:
+    if datatype == _BYTES:
+        return b"".join(map(_packed, values))
+    if isinstance(values, np.ndarray):
+        return values.astype("<f8").tobytes()
+    kind = _ARRAYS[datatype]
+    return np.array([np.nan if value is None else value for value in values], kind).tobytes()
+
+
+def _packed(text: str) -> bytes:
+    raw = text.encode()
     return _LENGTH.pack(len(raw)) + raw
+
+
+def _no_output(name: str, reason: str, known: Iterable[str]) -> Invalid:
+    there = f" The model answers {', '.join(known)}." if known else ""
+    fields = [{"field": name[:100], "message": reason}]
+    return Invalid(f'Output "{name[:100]}": {reason}{there}', fields=fields)
 
 
 def _flag(parameters: Mapping[str, Any] | None, name: str, default: bool) -> bool:

@@ -9,7 +9,9 @@ disturbs nobody.
 import platform
 import shutil
 import time
-from typing import Any, NamedTuple
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import msgspec
 from pydantic import ValidationError
@@ -17,16 +19,18 @@ from pydantic import ValidationError
 from modelyard.algorithms import registry, scoring
 from modelyard.core.errors import NotFound
 from modelyard.formats import folder as folders
-from modelyard.formats.codec import Codec
+from modelyard.formats.base import RequestPredictor
+from modelyard.formats.codec import Codec, answer_example, options_schema
 from modelyard.protocol.artifact import CARD, CHECKSUMS, METRICS, SIGNATURE, Artifact
-from modelyard.protocol.evaluation import Candidate, Evaluation
+from modelyard.protocol.evaluation import Evaluation
 from modelyard.protocol.jobs import CandidateSpec, LogLine, Progress, TrainSpec
 from modelyard.protocol.signature import Signature
 from modelyard.worker.context import JobContext, Recipe
-from modelyard.worker.failures import JobFailed, failed
-from modelyard.worker.training import candidates, evaluation, loading, rebuild, serving
+from modelyard.worker.failures import failed
+from modelyard.worker.training import evaluation, loading, rebuild, serving
 from modelyard.worker.training.candidates import Tried
 from modelyard.worker.training.card import write_card
+from modelyard.worker.training.choosing import Choosing, Tries
 from modelyard.worker.training.loading import Loaded
 from modelyard.worker.training.serving import Served
 
@@ -57,18 +61,21 @@ class _Run:
         self._progress("loading the tables", 0.0)
         loaded = loading.load(self.spec, self.context.objects, self.context.scratch / "tables")
         self._say_what_was_loaded(loaded)
-        question = evaluation.question_of(loaded.signature)
-        metric = evaluation.primary_metric(question, self.spec.metric, loaded)
-        tries = self._try_all(loaded, question, metric)
+        metric = evaluation.primary_metric(loaded, self.spec.metric)
+        tries = Choosing(self.context, self.spec, loaded, metric, (LOADED, LEARNED), self._previous()).result()
         best = tries.best
         self._progress("judging on the test rows", LEARNED)
-        test = loaded.parts.test.table.batch(loaded.signature.inputs)
+        prepared = loaded.prepared
         self.folder.mkdir(parents=True)
         served = serving.serve(
-            self.context, best, loaded.signature, test, self._described(best), self.folder, fraction=LEARNED
-        )
-        verdict = self._verdict(loaded, question, metric, tries, served)
-        signature = self._complete(loaded.signature, served)
+            self.context, best, prepared.signature, prepared.parts.test.rows, self._described(best), self.folder,
+            fraction=LEARNED,
+        )  # fmt: skip
+        verdict = self._verdict(loaded, metric, tries, served)
+        since = loaded.scenario.since(prepared)
+        if since is not None and isinstance(served.predictor, RequestPredictor):
+            served = replace(served, predictor=served.predictor.extended(since, self.folder))
+        signature = self._complete(loaded, served)
         self._write(loaded, best, signature, served, verdict)
         return self._upload(signature, served.artifact, verdict)
 
@@ -91,45 +98,29 @@ class _Run:
                 raise failed("wrong_scenario", f"{candidate.algorithm} is no algorithm for {self.spec.scenario}.")
 
     def _say_what_was_loaded(self, loaded: Loaded) -> None:
-        parts = loaded.parts
+        prepared, parts = loaded.prepared, loaded.prepared.parts
         self._log(
             f"{len(parts.training.labels):,} training, {len(parts.validation.labels):,} validation and "
-            f"{len(parts.test.labels):,} test rows; {len(loaded.signature.inputs)} columns."
+            f"{len(parts.test.labels):,} test {loaded.scenario.rows}; {len(prepared.signature.inputs)} columns."
         )
-        for name, reason in loaded.dropped.items():
+        for name, reason in prepared.dropped.items():
             self._log(f"Column {name!r} is left out: {reason}.")
-        for warning in loaded.warnings:
+        for warning in prepared.warnings:
             self._log(warning)
 
-    def _try_all(self, loaded: Loaded, question: scoring.Question, metric: str) -> "_Tries":
-        """Every candidate in turn. Raises the last one's JobFailed where none learns."""
-        specs = self.spec.candidates
-        share = (LEARNED - LOADED) / len(specs)
-        learned: list[Tried] = []
-        failures: list[tuple[str, JobFailed]] = []
-        begun = time.monotonic()
-        for number, (spec, name) in enumerate(zip(specs, candidates.names_of(specs), strict=True)):
-            if learned and self.spec.seconds is not None and time.monotonic() - begun > self.spec.seconds:
-                self._log(f"{name}: not tried, the budget of {self.spec.seconds:g} s is used up.")
-                continue
-            span = (LOADED + number * share, LOADED + (number + 1) * share)
-            try:
-                found = candidates.attempt(
-                    self.context, loaded, spec, name, question=question, metric=metric, seed=self.spec.seed, span=span
-                )
-            except JobFailed as error:
-                self._log(f"{name}: {error.failure.message}")
-                failures.append((spec.algorithm, error))
-            else:
-                self._log(f"{name}: {metric} {found.validation:g} on the validation rows.")
-                learned.append(found)
-        if not learned:
-            raise failures[-1][1]
-        best = learned[0]
-        for other in learned[1:]:
-            best = other if scoring.better(metric, other.validation, best.validation) else best
-        warnings = tuple(f"{name} did not learn: {error.failure.message}" for name, error in failures)
-        return _Tries(best, tuple(_candidate(one, best) for one in learned), warnings)
+    def _previous(self) -> Path | None:
+        """The folder of the version to go on from, which holds nothing but data. Raises JobFailed."""
+        if self.spec.previous is None:
+            return None
+        folder = self.context.scratch / "previous"
+        for found in self.context.objects.list(self.spec.previous):
+            key = found.key
+            path = folder / key.removeprefix(f"{self.spec.previous}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.context.objects.download(key, path)
+        if folders.read_artifact(folder).isolated:
+            raise failed("holds_code", "The version to go on from holds code, and is not gone on from. Train anew.")
+        return folder
 
     def _described(self, best: Tried) -> Artifact:
         return Artifact(
@@ -140,35 +131,49 @@ class _Run:
             created_with={"python": platform.python_version(), **rebuild.versions()},
         )
 
-    def _verdict(
-        self, loaded: Loaded, question: scoring.Question, metric: str, tries: "_Tries", served: Served
-    ) -> Evaluation:
-        parts, signature, seed = loaded.parts, loaded.signature, self.spec.seed
-        labels, answers = parts.test.labels, tries.best.test
-        test = parts.test.table.batch(signature.inputs)
-        trivial = scoring.trivial(question, parts.training.labels)
+    def _verdict(self, loaded: Loaded, metric: str, tries: Tries, served: Served) -> Evaluation:
+        scenario, prepared, seed = loaded.scenario, loaded.prepared, self.spec.seed
+        parts, judge = prepared.parts, scenario.judge(prepared, "test")
+        labels = parts.test.labels
+        answers = scenario.answers(prepared, served.predict, tries.best.test)
         rows = {name: len(getattr(parts, name).labels) for name in ("training", "validation", "test")}
         verdict = Evaluation(
             primary=metric,
-            metrics=scoring.measured(question, labels, answers, trivial, seed),
+            metrics=scoring.measured(judge, labels, answers, scenario.baseline(prepared), seed),
             rows=rows,
             candidates=tries.listed,
             parity=float(f"{served.parity:.3g}"),
-            importance=evaluation.importance(served.predict, question, metric, signature, test, labels, seed),
+            importance=self._importance(loaded, judge, metric, served),
             warnings=(
-                *loaded.warnings,
+                *prepared.warnings,
                 *tries.warnings,
                 *served.warnings,
-                *evaluation.suspicion(question, labels, answers),
+                *scenario.suspicion(prepared, answers),
             ),
         )
-        for name, detail in evaluation.details(question, signature, labels, answers).items():
+        for name, detail in scenario.details(prepared, answers, served.predictor).items():
             folders.write(self.folder / "evaluation" / f"{name}.json", detail)
-        folders.write(self.folder / "evaluation" / "importance.json", verdict.importance)
+        if verdict.importance:
+            folders.write(self.folder / "evaluation" / "importance.json", verdict.importance)
         return verdict
 
-    def _complete(self, signature: Signature, served: Served) -> Signature:
+    def _importance(self, loaded: Loaded, judge: scoring.Judge, metric: str, served: Served) -> dict[str, float]:
+        if not loaded.scenario.columns_matter:
+            return {}
+        prepared = loaded.prepared
+        rows, labels = prepared.parts.test
+        return evaluation.importance(served.predict, judge, metric, prepared.signature, rows, labels, self.spec.seed)
+
+    def _complete(self, loaded: Loaded, served: Served) -> Signature:
         """The signature with what the version answers to its example."""
+        signature, request = loaded.prepared.signature, loaded.scenario.request(loaded.prepared)
+        if isinstance(served.predictor, RequestPredictor):
+            answer = answer_example(served.predictor, request)
+            return msgspec.structs.replace(
+                signature, example_request=request, example_answer=answer, options=options_schema(served.predictor)
+            )
+        listed = request.get("instances")
+        signature = msgspec.structs.replace(signature, example=listed[0] if isinstance(listed, list) else request)
         codec = Codec(signature)
         batch = codec.decode_json(msgspec.json.encode(signature.example)).batch
         return msgspec.structs.replace(signature, example_answer=codec.answers(served.predict(batch))[0])
@@ -177,7 +182,7 @@ class _Run:
         self._progress("writing the version", JUDGED)
         folders.write(self.folder / SIGNATURE, signature)
         folders.write(self.folder / METRICS, verdict)
-        card = write_card(self.spec, signature, served.artifact, verdict, loaded.dropped)
+        card = write_card(self.spec, loaded.scenario, signature, served.artifact, verdict, loaded.prepared.dropped)
         (self.folder / CARD).write_text(card, encoding="utf-8")
         chosen = CandidateSpec(algorithm=best.spec.algorithm, parameters=served.artifact.parameters)
         (self.folder / "train.py").write_text(
@@ -211,27 +216,9 @@ class _Run:
         self.context.report(LogLine(line=line, at=time.time(), stream="platform"))
 
 
-class _Tries(NamedTuple):
-    """The candidate that was chosen, what is to be said of each that learned, and of those that did not."""
-
-    best: Tried
-    listed: tuple[Candidate, ...]
-    warnings: tuple[str, ...]
-
-
 def _full(spec: CandidateSpec) -> dict[str, object]:
     """The parameters with defaults filled in: what train.py needs once defaults have changed."""
     filled: dict[str, object] = (
         registry.get(spec.algorithm).Parameters.model_validate(spec.parameters).model_dump(mode="json")
     )
     return filled
-
-
-def _candidate(tried: Tried, best: Tried) -> Candidate:
-    return Candidate(
-        algorithm=tried.spec.algorithm,
-        validation=tried.validation,
-        fit_seconds=round(tried.fitted.seconds, 2),
-        chosen=tried is best,
-        note=tried.fitted.reason,
-    )

@@ -5,18 +5,18 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.algorithms.scoring import Question, score
+from modelyard.algorithms.scoring import score
 from modelyard.formats.batches import save_batch
 from modelyard.protocol.jobs import CandidateSpec
+from modelyard.worker import scratch
 from modelyard.worker.child import FITTED, SPEC, Fitted, Task
 from modelyard.worker.context import JobContext
-from modelyard.worker.failures import failed
+from modelyard.worker.failures import JobFailed, failed
 from modelyard.worker.training.loading import Loaded
 
 CHILD = (sys.executable, "-P", "-m", "modelyard.worker.child", "/job")
@@ -38,21 +38,27 @@ class Tried:
 
 def attempt(
     context: JobContext, loaded: Loaded, spec: CandidateSpec, name: str, *,
-    question: Question, metric: str, seed: int, span: tuple[float, float],
+    metric: str, seed: int, span: tuple[float, float], previous: Path | None = None,
 ) -> Tried:  # fmt: skip
     """Learn one candidate. Raises JobFailed where it does not learn, or answers what no model may."""
     work = context.scratch / "candidates" / name
+    signature, parts = loaded.prepared.signature, loaded.prepared.parts
     task = Task(
-        kind="fit", name=name, algorithm=spec.algorithm, parameters=spec.parameters, signature=loaded.signature,
-        seed=seed,
+        kind="fit", name=name, algorithm=spec.algorithm, parameters=spec.parameters, signature=signature, seed=seed,
     )  # fmt: skip
     _write_inputs(work, loaded, task)
-    context.run_shut_in(CHILD, work=work, span=span)
-    fitted = _fitted(work)
-    labels, columns = loaded.parts.validation.labels, max(1, question.classes)
-    validation = read_answers(work / "out" / "validation.npy", len(labels), columns)
-    test = read_answers(work / "out" / "test.npy", len(loaded.parts.test.labels), columns)
-    value = score(metric, question, labels, validation)
+    if previous is not None:
+        shutil.copytree(previous, work / "in" / "previous")
+    try:
+        context.run_shut_in(CHILD, work=work, span=span)
+        fitted = _fitted(work)
+    except JobFailed:
+        scratch.remove(work)
+        raise
+    judge = loaded.scenario.judge(loaded.prepared, "validation")
+    validation = read_answers(work / "out" / "validation.npy", len(parts.validation.labels), judge.columns)
+    test = read_answers(work / "out" / "test.npy", len(parts.test.labels), judge.columns)
+    value = score(metric, judge, parts.validation.labels, validation) if len(validation) else float("nan")
     return Tried(spec=spec, name=name, work=work, fitted=fitted, validation=float(f"{value:.6g}"), test=test)
 
 
@@ -106,12 +112,11 @@ def write_task(work: Path, task: Task) -> None:
 
 def _write_inputs(work: Path, loaded: Loaded, task: Task) -> None:
     write_task(work, task)
-    inputs = loaded.signature.inputs
-    parts: dict[str, Any] = {"training": loaded.parts.training, "validation": loaded.parts.validation}
-    for name, part in parts.items():
-        save_batch(work / "in" / name, part.table.batch(inputs))
+    parts = loaded.prepared.parts
+    for name, part in (("training", parts.training), ("validation", parts.validation)):
+        save_batch(work / "in" / name, part.rows)
         np.save(work / "in" / f"{name}_labels.npy", part.labels)
-    save_batch(work / "in" / "test", loaded.parts.test.table.batch(inputs))
+    save_batch(work / "in" / "test", parts.test.rows)
 
 
 def _fitted(work: Path) -> Fitted:

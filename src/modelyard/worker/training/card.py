@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from modelyard.algorithms.scenarios.base import Scenario
 from modelyard.protocol.artifact import Artifact
 from modelyard.protocol.evaluation import Evaluation, Metric
 from modelyard.protocol.jobs import TrainSpec
@@ -12,35 +13,39 @@ TITLES = {
     "roc_auc": "ROC AUC", "average_precision": "Average precision", "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy", "f1": "F1", "log_loss": "Log loss",
     "rmse": "RMSE", "mae": "MAE", "r2": "R²", "mape": "MAPE",
+    "precision": "Precision", "recall": "Recall", "flagged_share": "Share flagged",
+    "mase": "MASE", "smape": "sMAPE", "interval_coverage": "Share within the interval",
+    "grouping_accuracy": "Grouping accuracy", "coverage": "Share matched",
 }  # fmt: skip
 
 
 def write_card(
-    spec: TrainSpec, signature: Signature, artifact: Artifact, evaluation: Evaluation, dropped: dict[str, str]
-) -> str:
+    spec: TrainSpec, scenario: Scenario, signature: Signature, artifact: Artifact, evaluation: Evaluation,
+    dropped: dict[str, str],
+) -> str:  # fmt: skip
     """The whole card."""
     headline = evaluation.headline
     sections = [
         f"# {spec.model}",
-        _purpose(spec, signature, artifact),
-        f"**{TITLES[headline.name]} {headline.value:g}** on {evaluation.rows['test']} rows that no algorithm saw "
+        _purpose(spec, scenario, signature, artifact),
+        f"**{TITLES[headline.name]} {headline.value:g}** on {evaluation.rows['test']} {scenario.rows} "
+        f"{scenario.held_out} "
         f"(95 % interval {headline.lower:g} to {headline.upper:g}; without a model {headline.baseline:g}).",
         *_listed("Warnings", evaluation.warnings),
         "## Metrics",
         _table(("metric", "value", "95 % from", "to", "baseline", "better"), map(_metric, evaluation.metrics)),
-        "Intervals are bootstrap percentiles. The baseline answers the same to every row: "
-        + ("the shares of the classes." if signature.classes else "the mean of the training rows."),
+        f"Intervals are bootstrap percentiles. The baseline answers {scenario.baseline_is}.",
         "## Candidates",
         _table(
-            ("algorithm", f"{TITLES[evaluation.primary]} on validation rows", "seconds", "chosen", "note"),
+            ("algorithm", f"{TITLES[evaluation.primary]} on validation {scenario.rows}", "seconds", "chosen", "note"),
             (
-                (one.algorithm, f"{one.validation:g}", f"{one.fit_seconds:g}", "yes" if one.chosen else "", one.note)
+                (one.algorithm, _number(one.validation), f"{one.fit_seconds:g}", "yes" if one.chosen else "", one.note)
                 for one in evaluation.candidates
             ),
         ),
         *_listed("Why these", spec.reasons),
         "## Data",
-        _data(spec, signature, evaluation),
+        _data(spec, scenario, signature, evaluation),
         _table(("column", "kind", "missing", "seen in training"), map(_field, signature.inputs)),
         *_dropped(dropped),
         *_importance(evaluation),
@@ -53,9 +58,8 @@ def write_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _purpose(spec: TrainSpec, signature: Signature, artifact: Artifact) -> str:
-    what = f"the class of `{signature.target}`" if signature.classes else f"the number `{signature.target}`"
-    lines = [f"Predicts {what} with {artifact.algorithm}, trained on {spec.release}."]
+def _purpose(spec: TrainSpec, scenario: Scenario, signature: Signature, artifact: Artifact) -> str:
+    lines = [f"{scenario.does(signature)} with {artifact.algorithm}, trained on {spec.release}."]
     if spec.intent:
         lines.append(f"Asked for: “{spec.intent}”.")
     if signature.classes:
@@ -64,10 +68,11 @@ def _purpose(spec: TrainSpec, signature: Signature, artifact: Artifact) -> str:
     return " ".join(lines)
 
 
-def _data(spec: TrainSpec, signature: Signature, evaluation: Evaluation) -> str:
+def _data(spec: TrainSpec, scenario: Scenario, signature: Signature, evaluation: Evaluation) -> str:
     rows = evaluation.rows
     return (
-        f"{rows['training']} rows to learn from, {rows['validation']} to decide by, {rows['test']} to judge by "
+        f"{rows['training']} {scenario.rows} to learn from, {rows['validation']} to decide by, "
+        f"{rows['test']} to judge by "
         f"(release {spec.release}, seed {spec.seed}). What is served was learned from the first two together. "
         f"{len(signature.inputs)} columns are used."
     )
@@ -84,6 +89,10 @@ def _serving(artifact: Artifact, evaluation: Evaluation) -> str:
     if artifact.isolated:
         parts.append("Holds code, so that it is only loaded inside a sandbox.")
     return " ".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def _metric(metric: Metric) -> tuple[str, ...]:

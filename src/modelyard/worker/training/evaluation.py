@@ -1,98 +1,47 @@
-"""Judging the chosen model on the test rows: metrics with intervals, curves, confusion, residuals, importance."""
+"""Judging the chosen model: which metric decides, and which columns matter."""
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.algorithms.scoring import DIRECTIONS, Question, score
+from modelyard.algorithms.scenarios.base import Predict
+from modelyard.algorithms.scoring import DIRECTIONS, Judge, score
 from modelyard.algorithms.tabular.rows import joined, taken
 from modelyard.formats.base import Batch
 from modelyard.protocol.signature import Signature
 from modelyard.worker.failures import failed
 from modelyard.worker.training.loading import Loaded
-from modelyard.worker.training.serving import Predict
 
-CURVE_POINTS = 200
-RESIDUALS = 1000
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_REPEATS = 3
 IMPORTANCE_SECONDS = 3.0
 CELLS_AT_ONCE = 10_000_000
-SUSPICIOUS = 0.999
-"""Area under the curve or R² from which on a column probably tells the answer."""
 
 
-def question_of(signature: Signature) -> Question:
-    """What is judged."""
-    positive = signature.classes.index(signature.positive) if signature.positive is not None else 1
-    return Question(len(signature.classes), positive)
-
-
-def primary_metric(question: Question, wanted: str | None, loaded: Loaded) -> str:
+def primary_metric(loaded: Loaded, wanted: str | None) -> str:
     """The metric that decides: the one asked for, else the first that is defined on validation and test rows.
 
-    Raises JobFailed for one that this scenario does not have.
+    Raises JobFailed for one that this scenario does not have, or that these rows do not allow.
     """
-    if wanted is not None and wanted not in question.metrics:
-        choices = ", ".join(question.metrics)
-        message = f"{loaded.signature.scenario} is not judged by {wanted!r}. Choose one of: {choices}."
+    scenario, prepared = loaded.scenario, loaded.prepared
+    judges = [(scenario.judge(prepared, "validation"), prepared.parts.validation.labels)]
+    judges += [(scenario.judge(prepared, "test"), prepared.parts.test.labels)]
+    names = judges[0][0].metrics
+    if wanted is not None and wanted not in names:
+        message = f"{loaded.aim.scenario} is not judged by {wanted!r}. Choose one of: {', '.join(names)}."
         raise failed("unknown_metric", message)
-    names = (wanted, *question.metrics) if wanted else question.metrics
-    parts = (loaded.parts.validation, loaded.parts.test)
-    return next(name for name in names if all(_is_defined(name, question, part.labels) for part in parts))
-
-
-def details(question: Question, signature: Signature, labels: NDArray[Any], answers: NDArray[Any]) -> dict[str, Any]:
-    """What the files below `evaluation/` hold, by name."""
-    if not question.classes:
-        return {"residuals": residuals(labels, answers[:, 0])}
-    found = {"confusion": confusion(signature.classes, labels, answers.argmax(axis=1))}
-    if question.classes == 2 and 0 < (labels == question.positive).sum() < len(labels):
-        found["curves"] = curves(labels == question.positive, answers[:, question.positive])
-    return found
-
-
-def confusion(classes: Sequence[str], labels: NDArray[Any], found: NDArray[Any]) -> dict[str, Any]:
-    """How many rows of each class (a row of the matrix) were answered as each class (its columns)."""
-    size = len(classes)
-    matrix = np.bincount(labels * size + found, minlength=size * size).reshape(size, size)
-    return {"classes": list(classes), "matrix": matrix.tolist()}
-
-
-def curves(positive: NDArray[np.bool_], scores: NDArray[Any]) -> dict[str, Any]:
-    """The ROC and precision-recall curves, thinned, each point with its threshold."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])
-    hits = np.cumsum(positive[order])[last]
-    answered = last + 1
-    kept = np.unique(np.linspace(0, len(last) - 1, min(CURVE_POINTS, len(last))).round().astype(int))
-    thresholds = [float(f"{value:.6g}") for value in scores[order][last][kept]]
-    recall, precision = hits[kept] / positive.sum(), hits[kept] / answered[kept]
-    fall_out = (answered - hits)[kept] / (~positive).sum()
-    return {
-        "roc": {"false_positive_rate": _short(fall_out), "true_positive_rate": _short(recall), "threshold": thresholds},
-        "precision_recall": {"recall": _short(recall), "precision": _short(precision), "threshold": thresholds},
-    }
-
-
-def residuals(labels: NDArray[Any], answers: NDArray[Any]) -> dict[str, Any]:
-    """A sample of (actual, predicted), evenly through the rows, and the quantiles of the error."""
-    kept = np.unique(np.linspace(0, len(labels) - 1, min(RESIDUALS, len(labels))).round().astype(int))
-    errors = answers.astype(np.float64) - labels
-    shares = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-    quantiles = dict(zip(map(str, shares), _short(np.quantile(errors, shares)), strict=True))
-    return {
-        "sample": {"actual": _short(labels[kept]), "predicted": _short(answers[kept])},
-        "error_quantiles": quantiles,
-    }
+    names = (wanted, *names) if wanted else names
+    defined = [name for name in names if all(_is_defined(name, judge, labels) for judge, labels in judges)]
+    # Without a validation row nothing is defined there, and the test rows decide.
+    defined = defined or [name for name in names if _is_defined(name, *judges[1])]
+    return defined[0]
 
 
 def importance(
     predict: Predict,
-    question: Question,
+    question: Judge,
     metric: str,
     signature: Signature,
     rows: Batch,
@@ -125,17 +74,6 @@ def importance(
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def suspicion(question: Question, labels: NDArray[Any], answers: NDArray[Any]) -> tuple[str, ...]:
-    """A warning where a model is too good to be true."""
-    name = "roc_auc" if question.classes == 2 else "r2" if not question.classes else "accuracy"
-    if not score(name, question, labels, answers) >= SUSPICIOUS:
-        return ()
-    return (
-        "Almost every test row is answered right: check whether a column tells the answer "
-        "and would not be known when a prediction is asked for.",
-    )
-
-
 def _shuffled(rows: Batch, place: int, random: np.random.Generator) -> Batch:
     """A copy in which one column, of the numbers first and then of the strings, is shuffled."""
     numbers, strings = rows
@@ -149,10 +87,6 @@ def _shuffled(rows: Batch, place: int, random: np.random.Generator) -> Batch:
     return Batch(numbers, strings)
 
 
-def _is_defined(name: str, question: Question, labels: NDArray[Any]) -> bool:
-    anything = np.ones((len(labels), max(1, question.classes)), np.float32)
-    return bool(np.isfinite(score(name, question, labels, anything)))
-
-
-def _short(values: NDArray[Any]) -> list[float]:
-    return [float(f"{value:.6g}") for value in values]
+def _is_defined(name: str, judge: Judge, labels: NDArray[Any]) -> bool:
+    anything = np.ones((len(labels), judge.columns), np.float32)
+    return bool(len(labels)) and bool(np.isfinite(score(name, judge, labels, anything)))

@@ -3,41 +3,43 @@
 import pprint
 from importlib.metadata import PackageNotFoundError, version
 
+import msgspec
+
 from modelyard.protocol.jobs import CandidateSpec, TrainSpec
 from modelyard.worker.training.loading import Loaded
 
 PACKAGES = (
-    "duckdb", "joblib", "lightgbm", "modelyard", "msgspec", "numpy", "onnx", "onnxruntime", "pydantic",
-    "scikit-learn", "scipy", "threadpoolctl",
+    "catboost", "duckdb", "joblib", "lightgbm", "modelyard", "msgspec", "numpy", "onnx", "onnxruntime", "pydantic",
+    "scikit-learn", "scipy", "threadpoolctl", "xgboost-cpu",
 )  # fmt: skip
-"""What learning and serving a table's model runs on."""
+"""What learning and serving runs on, those that are installed."""
 
 _SCRIPT = '''"""Makes {model} again, as it was trained on {release}.
 
     pip install -r requirements.lock
     python train.py training.csv [--validation validation.csv] [--test test.csv] [--out model]
 
-The CSV files are those of the release, with their rows in the same order: {tables}.
-signature.json must lie beside this file. The model is written to the folder `--out`.
+The files are those of the release, with their rows in the same order: {tables}. A file that is no CSV is a text of
+lines. The model is written to the folder `--out`.
 """
 
 import argparse
-import shutil
 from pathlib import Path
 
 from modelyard.algorithms import registry, scoring
 from modelyard.algorithms.base import Report
-from modelyard.algorithms.tabular import parts, table
+from modelyard.algorithms.scenarios.base import Aim, training_data
+from modelyard.algorithms.scenarios.registry import scenario
+from modelyard.algorithms.tabular import table
 from modelyard.formats import folder
 from modelyard.formats.registry import open_version
 from modelyard.protocol.artifact import Artifact
 
-HERE = Path(__file__).resolve().parent
 ALGORITHM = {algorithm!r}
 PARAMETERS = {parameters}
 METRIC = {metric!r}
-TARGET_TYPE = {target_type!r}
-SEED = {seed}
+AIM = Aim(**{aim})
+TYPES = {types}
 
 
 class Printed(Report):
@@ -52,28 +54,23 @@ class Printed(Report):
 
 
 def main(arguments):
-    signature = folder.read_signature(HERE)
     given = {{"training": arguments.training, "validation": arguments.validation, "test": arguments.test}}
-    tables = {{
-        purpose: table.read_csv(path, signature.inputs, signature.target, TARGET_TYPE)
-        for purpose, path in given.items()
-        if path is not None
-    }}
-    divided = parts.divide(tables, signature.target, parts.labeller(signature.classes), SEED)
-    data = parts.training_data(divided, signature, SEED)
+    tables = {{purpose: table.read_file(path, TYPES) for purpose, path in given.items() if path is not None}}
+    problem = scenario(AIM.scenario)
+    prepared = problem.prepare(AIM, tables)
+    data = training_data(prepared, AIM.seed)
     algorithm = registry.get(ALGORITHM)
     settings = algorithm.Parameters(**PARAMETERS)
     trained = algorithm().fit(data, settings, Printed())
     final = algorithm().finish(data, trained, settings, Printed())
     arguments.out.mkdir(parents=True)
     form = final.save(arguments.out)
-    folder.write(arguments.out / "model.json", Artifact(format=form, scenario=signature.scenario, algorithm=ALGORITHM))
-    shutil.copy(HERE / "signature.json", arguments.out)
-    test = divided.test
-    answers = open_version(arguments.out).predict(test.table.batch(signature.inputs))
-    positive = signature.classes.index(signature.positive) if signature.positive else 1
-    question = scoring.Question(len(signature.classes), positive)
-    value = scoring.score(METRIC, question, test.labels, answers)
+    folder.write(arguments.out / "model.json", Artifact(format=form, scenario=AIM.scenario, algorithm=ALGORITHM))
+    folder.write(arguments.out / "signature.json", prepared.signature)
+    predict = open_version(arguments.out).predict
+    test = prepared.parts.test
+    answers = problem.answers(prepared, predict, predict(test.rows))
+    value = scoring.score(METRIC, problem.judge(prepared, "test"), test.labels, answers)
     print(f"{{METRIC}} on {{len(test.labels)}} test rows: {{value:.6g}}")
 
 
@@ -96,8 +93,8 @@ def script(spec: TrainSpec, candidate: CandidateSpec, loaded: Loaded, metric: st
         algorithm=candidate.algorithm,
         parameters=pprint.pformat(candidate.parameters),
         metric=metric,
-        target_type=loaded.target_type,
-        seed=spec.seed,
+        aim=pprint.pformat(msgspec.structs.asdict(loaded.aim)),
+        types=pprint.pformat(loaded.prepared.types, sort_dicts=False),
     )
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from modelyard.algorithms.scenarios.base import Predict
 from modelyard.algorithms.tabular.rows import taken
 from modelyard.core.errors import Broken
 from modelyard.formats import folder as folders
-from modelyard.formats.base import Batch, Predictor
+from modelyard.formats.base import Batch, Predictor, RequestPredictor
 from modelyard.formats.batches import save_batch
 from modelyard.formats.registry import open_version
 from modelyard.protocol.artifact import DESCRIPTION, SIGNATURE, Artifact
@@ -33,17 +33,19 @@ PIECE = 65_536
 TIMED_ROWS = 32
 TIMED_CALLS = 200
 
-Predict = Callable[[Batch], NDArray[np.float32]]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """The served form: its description, how to ask it, and how far it is from the training pipeline."""
+    """The served form: its description, how to ask it, and how far it is from the training pipeline.
+
+    `predictor` is there where it is only data, and was loaded here.
+    """
 
     artifact: Artifact
     predict: Predict
     parity: float
     warnings: tuple[str, ...]
+    predictor: Predictor | None = None
 
 
 def serve(
@@ -83,14 +85,17 @@ def difference(served: NDArray[np.float32], expected: NDArray[np.float32]) -> fl
 
 
 def _in_pieces(predictor: Predictor, rows: Batch) -> NDArray[np.float32]:
-    """All answers, with memory for some rows at a time."""
+    """All answers, with memory for some rows at a time where rows stand for themselves."""
+    if isinstance(predictor, RequestPredictor):
+        return predictor.predict(rows)
     pieces = [taken(rows, np.arange(at, min(at + PIECE, rows.rows))) for at in range(0, rows.rows, PIECE)]
     return np.concatenate([predictor.predict(piece) for piece in pieces])
 
 
 def measure(predictor: Predictor, rows: Batch) -> float:
     """Microseconds of one call for 32 rows, the median of many."""
-    batch = taken(rows, np.arange(TIMED_ROWS) % rows.rows)
+    whole = isinstance(predictor, RequestPredictor)
+    batch = taken(rows, np.arange(min(TIMED_ROWS, rows.rows)) if whole else np.arange(TIMED_ROWS) % rows.rows)
     times: list[float] = []
     end = time.monotonic() + 1.0
     while len(times) < TIMED_CALLS and time.monotonic() < end:
@@ -108,7 +113,11 @@ def _of_data(
     folders.write(folder / DESCRIPTION, artifact)
     inexact = f"The served form differs from the training pipeline by up to {parity:.1e}: rounding of single precision."
     return Served(
-        artifact=artifact, predict=predictor.predict, parity=parity, warnings=(inexact,) if parity > EXACT else ()
+        artifact=artifact,
+        predict=predictor.predict,
+        predictor=predictor,
+        parity=parity,
+        warnings=(inexact,) if parity > EXACT else (),
     )
 
 
@@ -119,7 +128,7 @@ def _of_code(
     collect(tried.work / "out" / "python", folder)
     artifact = replace(described, format="python", isolated=True)
     _describe(folder, signature, artifact)
-    ask = _ShutIn(context, folder, max(1, len(signature.classes)), fraction)
+    ask = _ShutIn(context, folder, tried.test.shape[1], fraction)
     warning = f"Served as Python inside a sandbox, which is slower: {reason}."
     return Served(artifact=artifact, predict=ask, parity=difference(ask(held_out), tried.test), warnings=(warning,))
 

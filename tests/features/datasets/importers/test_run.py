@@ -40,11 +40,11 @@ def test_a_table_and_its_profile_are_written(tmp_path: Path) -> None:
     done = run(job)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(str(path.relative_to(job)) for path in job.rglob("*") if path.is_file()) == [
-        "in/original", "out/profile.json", "out/table.parquet", "spec.json",
+        "in/original", "out/0/profile.json", "out/0/table.parquet", "out/samples.json", "spec.json",
     ]  # fmt: skip
-    profile = msgspec.json.decode((job / "out" / "profile.json").read_bytes(), type=Profile)
+    profile = msgspec.json.decode((job / "out" / "0" / "profile.json").read_bytes(), type=Profile)
     assert (profile.rows, [column.name for column in profile.columns]) == (2, ["a", "b"])
-    assert duckdb.sql(f"SELECT * FROM read_parquet('{job}/out/table.parquet')").fetchall() == [(1, "x"), (2, "y")]
+    assert duckdb.sql(f"SELECT * FROM read_parquet('{job}/out/0/table.parquet')").fetchall() == [(1, "x"), (2, "y")]
 
 
 def test_a_failure_is_written_and_nothing_else(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_large_file_needs_little_memory(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "modelyard.features.datasets.importers.run", str(job)]
     done = subprocess.run([sys.executable, "-c", measured, *run], capture_output=True, text=True, check=True)
     assert int(done.stdout) * 1024 < 450 * MIB
-    assert msgspec.json.decode((job / "out" / "profile.json").read_bytes(), type=Profile).rows == 2_000_000
+    assert msgspec.json.decode((job / "out" / "0" / "profile.json").read_bytes(), type=Profile).rows == 2_000_000
 
 
 def test_only_what_is_needed_is_imported() -> None:
@@ -125,9 +125,9 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_error_says_what_to_do_and_has_a_code_of_its_own() -> None:
     own = [error for error in tree() if error.__module__ == errors.__name__]
-    assert len({error.code for error in own}) == len(own) == 9
+    assert len({error.code for error in own}) == len(own) == 12
     assert {error.status for error in own} == {422}
 
 
 def test_the_importers_are_the_files_of_the_folder() -> None:
-    assert REGISTRY.names() == ["csv", "excel", "json_lines", "parquet"]
+    assert REGISTRY.names() == ["csv", "excel", "json_lines", "lines", "parquet"]

@@ -1,25 +1,36 @@
 """Seam: readers of uploaded files. Each turns its kind of file into a draft that DuckDB can select from."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from modelyard.features.datasets.importers.forms import Form
+from modelyard.features.datasets.validation import Problem
 
 if TYPE_CHECKING:
     import duckdb
 
 
-class Work(NamedTuple):
+@dataclass(frozen=True)
+class Work:
     """What a reader works with.
 
-    An open DuckDB, a folder for files of its own, the name that the file had, the most columns a table may have.
+    An open DuckDB, a folder for files of its own, the name that the file had, the most columns a table may have, what
+    the dataset knows of its columns, and `problems`, to which it adds what it leaves out or mends. `tolerant` says that
+    broken rows are left out; else they refuse the file.
     """
 
     connection: "duckdb.DuckDBPyConnection"
     folder: Path
     filename: str
     columns_limit: int
+    scenario: str = ""
+    target: str | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+    tolerant: bool = False
+    problems: list[Problem] = field(default_factory=list)
 
 
 class Column(NamedTuple):
@@ -38,7 +49,9 @@ class Draft(NamedTuple):
 
 
 class Importer(ABC):
-    """A reader of one kind of file."""
+    """A reader of one kind of file. `scenarios` are those that it reads for, empty: all."""
+
+    scenarios: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def sniff(self, head: bytes, filename: str) -> float:

@@ -7,7 +7,8 @@ from modelyard.features.datasets.importers.delimited import check_header, read_h
 from modelyard.features.datasets.importers.errors import NotATable
 from modelyard.features.datasets.importers.forms import ANY, DECIMAL_COMMA, DECIMAL_COMMA_UNLESS_THOUSANDS
 from modelyard.features.datasets.importers.naming import check_count
-from modelyard.features.datasets.importers.text import as_utf8, looks_like_text
+from modelyard.features.datasets.importers.text import Dropped, as_utf8, looks_like_text
+from modelyard.features.datasets.validation import Problem, rows_of
 
 ENDINGS = (".csv", ".tsv", ".tab")
 LONGEST_NAME = 5
@@ -23,7 +24,10 @@ class CsvImporter(Importer):
         return 0.6 if filename.lower().endswith((*ENDINGS, ".txt")) else 0.5
 
     def read(self, path: Path, work: Work) -> Draft:
-        text = as_utf8(path, work.folder)
+        dropped = Dropped() if work.tolerant else None
+        text = as_utf8(path, work.folder, dropped=dropped)
+        if dropped and dropped.count:
+            work.problems.append(no_text(dropped))
         dialect, records = read_head(text)
         names = records[0]
         check_count(len(names), work.columns_limit)
@@ -33,10 +37,17 @@ class CsvImporter(Importer):
                 "Upload a CSV, Parquet, JSON lines or Excel table."
             )
         check_header(records)
-        table = stage(work.connection, text, dialect, len(names), work.folder)
+        table = stage(work, text, dialect, len(names))
         comma = {",": (), ";": (DECIMAL_COMMA,)}.get(dialect.delimiter, (DECIMAL_COMMA_UNLESS_THOUSANDS,))
         forms = (*ANY[:-1], *comma, ANY[-1])
         return Draft(table, [Column(name, f"c{number}", forms) for number, name in enumerate(names)])
+
+
+def no_text(dropped: Dropped) -> Problem:
+    """What is told of lines below the header that were left out, for they are no text."""
+    message = f"{rows_of(dropped.count)} of the file left out: bytes in it are no text."
+    rows = tuple(line - 1 for line in dropped.first)
+    return Problem(code="no_text", severity="warning", message=message, count=dropped.count, rows=rows)
 
 
 def _is_prose(only: str, filename: str) -> bool:

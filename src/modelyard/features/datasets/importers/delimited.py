@@ -6,6 +6,7 @@
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import NamedTuple
 
 import duckdb
 
+from modelyard.features.datasets.importers.base import Work
 from modelyard.features.datasets.importers.engine import file, literal, write_parquet
 from modelyard.features.datasets.importers.errors import EmptyFile, NoHeader, NotATable, RaggedRows, Unreadable
+from modelyard.features.datasets.importers.text import Dropped
+from modelyard.features.datasets.validation import ROWS, Problem, rows_of
 
 SAMPLE = 4 << 20
 RECORDS = 500
@@ -23,6 +27,8 @@ DELIMITERS = ",;\t|"
 NONE = "\x1f"  # the delimiter of a file of one column: it occurs nowhere
 WORDS_OF_A_SENTENCE = 6
 MOSTLY = 0.8
+MOST_BROKEN = 0.5
+"""The share of rows that may be left out: with more, the delimiter or the header is misread."""
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"\d+")
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?")
@@ -92,19 +98,19 @@ def check_header(records: Sequence[Sequence[str]]) -> None:
         raise _no_header(cells)
 
 
-def stage(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, columns: int, folder: Path) -> str:
+def stage(work: Work, path: Path, dialect: Dialect, columns: int) -> str:
     """The rows below the header as a table of text with the columns c0, c1, …; blanks are null.
 
-    Raises RaggedRows and Unreadable, naming the line.
+    Raises RaggedRows and Unreadable, naming the lines; where broken rows are tolerated they are left out.
     """
-    target = folder / "staged.parquet"
+    target = work.folder / "staged.parquet"
     try:
-        _copy(connection, path, dialect, columns, target)
+        _copy(work.connection, path, dialect, columns, target)
     except duckdb.Error as error:
         if "No space left" in str(error) or isinstance(error, duckdb.OutOfMemoryException):
             raise
-        # Told again by a slower reader, which either finds the line or a file that only mixes its line ends.
-        _copy(connection, _rewritten(path, dialect, columns, folder), Dialect(), columns, target)
+        # Told again by a slower reader, which either finds the lines or a file that only mixes its line ends.
+        _copy(work.connection, _rewritten(path, dialect, columns, work), Dialect(), columns, target)
     return f"read_parquet({file(target)})"
 
 
@@ -126,26 +132,130 @@ def _copy(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, c
     write_parquet(connection, query, target, columns=columns, codec="snappy")
 
 
-def _rewritten(path: Path, dialect: Dialect, columns: int, folder: Path) -> Path:
-    target, line = folder / "rewritten.csv", 1
+def _rewritten(path: Path, dialect: Dialect, columns: int, work: Work) -> Path:
+    """The file as the fast reader takes it, without its broken rows. Raises what `stage` does."""
+    target, broken = work.folder / "rewritten.csv", _Broken(columns, tolerant=work.tolerant)
     with path.open(encoding="utf-8-sig", newline="") as source, target.open("w", encoding="utf-8", newline="") as file:
-        reader, writer = dialect.reader(source), csv.writer(file, lineterminator="\n")
-        try:
-            for record in reader:
-                if record and len(record) != columns:
-                    raise RaggedRows(
-                        f"Line {line:,} has {len(record)} values, the header has {columns} names. Correct the line, or "
-                        "put values that hold the delimiter in quotes.",
-                        detail={"line": line, "expected": columns, "found": len(record)},
-                    )
-                if record:
-                    writer.writerow(record)
-                line = reader.line_num + 1  # type: ignore[attr-defined]  # of csv's own readers
-        except csv.Error as error:
-            raise Unreadable(
-                f"Line {line:,} cannot be read: {error}. Look for a quote that is not closed.", detail={"line": line}
-            ) from None
+        lines, writer = _Lines(source), csv.writer(file, lineterminator="\n")
+        row = -1  # the header's becomes 0
+        while True:
+            lines.begin()
+            try:
+                record = next(dialect.reader(lines), None)
+            except csv.Error as error:
+                row += 1
+                broken.unreadable(row, lines, str(error))
+                continue
+            if record is None:
+                break
+            row += bool(record)
+            if record and len(record) != columns:
+                broken.ragged(row, lines, len(record))
+            elif record:
+                writer.writerow(record)
+    broken.check(row)
+    work.problems.extend(broken.problems())
     return target
+
+
+class _Lines:
+    """The lines of a file, which may be given back: a quote that is never closed swallows the rows below it."""
+
+    def __init__(self, source: Iterator[str]) -> None:
+        self._source = source
+        self._returned: deque[str] = deque()
+        self._taken: list[str] = []
+        self._number = 0
+
+    @property
+    def first(self) -> int:
+        """The number of the record's first line, from 1."""
+        return self._number - len(self._taken) + 1
+
+    def begin(self) -> None:
+        """A new record begins with the next line."""
+        self._taken.clear()
+
+    def give_back(self) -> None:
+        """All but the first line of the record are to come again."""
+        self._returned.extendleft(reversed(self._taken[1:]))
+        self._number -= len(self._taken) - 1
+        del self._taken[1:]
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else next(self._source)
+        self._taken.append(line)
+        self._number += 1
+        return line
+
+
+class _Broken:
+    """The rows that cannot be read, or are wider or narrower than the header."""
+
+    def __init__(self, columns: int, *, tolerant: bool) -> None:
+        self._columns, self._tolerant = columns, tolerant
+        self._rows, self._lines = Dropped(), Dropped()
+        self._first: RaggedRows | Unreadable | None = None
+
+    def ragged(self, row: int, lines: _Lines, found: int) -> None:
+        """A row of another number of values."""
+        line = lines.first
+        self._add(
+            row,
+            lines,
+            RaggedRows(
+                f"Line {line:,} has {found} values, the header has {self._columns} names. Correct the line, or "
+                "put values that hold the delimiter in quotes.",
+                detail={"line": line, "expected": self._columns, "found": found},
+            ),
+        )
+
+    def unreadable(self, row: int, lines: _Lines, why: str) -> None:
+        """A row whose quotes make no sense."""
+        line = lines.first
+        self._add(
+            row,
+            lines,
+            Unreadable(
+                f"Line {line:,} cannot be read: {why}. Look for a quote that is not closed.", detail={"line": line}
+            ),
+        )
+
+    def _add(self, row: int, lines: _Lines, error: RaggedRows | Unreadable) -> None:
+        self._first = self._first or error
+        self._rows.add(row)
+        self._lines.add(lines.first)
+        lines.give_back()
+        if not self._tolerant and self._rows.count >= ROWS:
+            self.check(row)
+
+    def check(self, rows: int) -> None:
+        """Raises the first row's error where broken rows refuse the file, or where they are most of it."""
+        error = self._first
+        if error is None or (self._tolerant and self._rows.count <= MOST_BROKEN * rows):
+            return
+        more = self._lines.first[1:]
+        if more:
+            shown = ", ".join(f"{line:,}" for line in more[:5]) + (", …" if len(more) > 5 else "")
+            error.message += f" The same goes for line {shown}."
+        error.message += "" if self._tolerant else " To leave such rows out, upload with on_error=tolerant."
+        error.detail |= {"lines": self._lines.first, "rows": self._rows.first}
+        raise error
+
+    def problems(self) -> Iterator[Problem]:
+        """What was left out."""
+        if self._rows.count:
+            yield Problem(
+                code="broken_rows",
+                severity="warning",
+                message=f"{rows_of(self._rows.count)} of the file left out: more or fewer values than the header has "
+                "names, or a quote that is not closed.",
+                count=self._rows.count,
+                rows=tuple(self._rows.first),
+            )
 
 
 def _quotes(text: str) -> list[tuple[str, str]]:

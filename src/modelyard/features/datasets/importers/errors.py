@@ -55,3 +55,21 @@ class Unreadable(Invalid):
     """The kind of file is known, but this one is damaged or locked."""
 
     code = "unreadable"
+
+
+class BrokenRows(Invalid):
+    """Rows whose values are not what their column is for."""
+
+    code = "broken_rows"
+
+
+class BadArchive(Invalid):
+    """An archive that is damaged, locked, holds no tables or would write where it must not."""
+
+    code = "bad_archive"
+
+
+class UnpacksToTooMuch(Invalid):
+    """An archive or a packed file that is far larger unpacked, or holds too many files."""
+
+    code = "unpacks_to_too_much"

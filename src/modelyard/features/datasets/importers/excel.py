@@ -41,7 +41,7 @@ class ExcelImporter(Importer):
         sheet = work.folder / "sheet.csv"
         with sheet.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(chain(head, rows))
-        table = stage(work.connection, sheet, Dialect(), len(head[0]), work.folder)
+        table = stage(work, sheet, Dialect(), len(head[0]))
         return Draft(table, [Column(name, f"c{number}", ANY) for number, name in enumerate(head[0])])
 
 

@@ -121,9 +121,9 @@ def _match_first_rows(
     values = ", ".join(candidates[index].value for index in some)
     rows = connection.execute(f"SELECT {values} FROM {table} LIMIT {limit}").fetchall()
     for index, column in zip(some, zip(*rows, strict=True), strict=False):
-        present = {value for value in column if value is not None and value.lower() not in MISSING}
+        some_values = {value for value in column if value is not None and value.lower() not in MISSING}
         left[index][:-1] = [
-            form for form in left[index][:-1] if all(re.fullmatch(form.pattern, value) for value in present)
+            form for form in left[index][:-1] if all(re.fullmatch(form.pattern, value) for value in some_values)
         ]
 
 
@@ -136,14 +136,14 @@ def _confirm(
 ) -> None:
     """Leaves the first form alone where it fits all rows, and takes it away where it does not."""
     values = [candidates[index].value for index in some]
-    present = ", ".join(f"CASE WHEN NOT {_nothing(value)} THEN {value} END AS {value}" for value in values)
+    shown = ", ".join(f"{present(value)} AS {value}" for value in values)
     wanted: list[str] = []
     for index, value in zip(some, values, strict=True):
         form = left[index][0]
         rival = f"count({form.rival.convert(value)})" if form.rival else "-1"
         wanted += [f"count({value})", f"count({form.convert(value)})", rival]
     counts: tuple[Any, ...] = (
-        connection.execute(f"SELECT {', '.join(wanted)} FROM (SELECT {present} FROM {table})").fetchone() or ()
+        connection.execute(f"SELECT {', '.join(wanted)} FROM (SELECT {shown} FROM {table})").fetchone() or ()
     )
     for position, index in enumerate(some):
         all_of_them, fitting, rival_fitting = counts[3 * position : 3 * position + 3]
@@ -153,6 +153,11 @@ def _confirm(
             left[index].pop(0)
         else:
             left[index][:] = left[index][:1]
+
+
+def present(value: str) -> str:
+    """SQL for a value as text, null where it is but a word for nothing."""
+    return f"CASE WHEN NOT {_nothing(value)} THEN {value} END"
 
 
 def _nothing(value: str) -> str:

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelyard.features.datasets.importers.errors import BadEncoding, NotATable
+from modelyard.features.datasets.validation import ROWS
 
 CHUNK = 1 << 20
 HEAD = 1 << 16
 EXAMINED = 10_000
+LONGEST_LINE = 4 << 20
+MOST_BROKEN = 0.1
+"""The share of lines that may be left out: with more the file is another one than it is taken for."""
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -45,13 +49,40 @@ def looks_like_text(head: bytes) -> bool:
     return wide_encoding(head) is not None or len(_CONTROL.findall(head)) <= 0.005 * len(head)
 
 
-def as_utf8(path: Path, folder: Path, *, mark: bool = True) -> Path:
+class Dropped:
+    """The lines that were left out of a text: how many, and the numbers of the first, from 1."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[int] = []
+
+    def add(self, number: int) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.first) < ROWS:
+            self.first.append(number)
+
+
+def as_utf8(path: Path, folder: Path, *, mark: bool = True, dropped: Dropped | None = None) -> Path:
     """The file itself where it is UTF-8, else a copy below `folder` that is; `mark`: a mark at its start may stay.
 
-    Raises BadEncoding, naming byte and line, and NotATable for bytes that are no text.
+    Where `dropped` is given, lines that are no text are left out and noted there, unless they are too many or the first
+    one is. Raises BadEncoding, naming byte and line, and NotATable for bytes that are no text.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
+    try:
+        return _as_utf8(path, head, folder, mark=mark)
+    except (BadEncoding, NotATable):
+        if dropped is None or wide_encoding(head) is not None:
+            raise
+        text = _without_broken_lines(path, folder / "text", dropped)
+        if text is None:
+            raise
+        return text
+
+
+def _as_utf8(path: Path, head: bytes, folder: Path, *, mark: bool) -> Path:
     encoding = wide_encoding(head)
     if encoding is None:
         wrong = _first_wrong_byte(path)
@@ -59,6 +90,29 @@ def as_utf8(path: Path, folder: Path, *, mark: bool = True) -> Path:
             return path
         encoding = "utf-8" if wrong is None else _western(path, wrong)
     return _converted(path, folder / "text", encoding)
+
+
+def _without_broken_lines(path: Path, target: Path, dropped: Dropped) -> Path | None:
+    """A copy without the lines that are no UTF-8; None where the first line or more than a tenth of them are none."""
+    number = 0
+    with path.open("rb") as source, target.open("wb") as file:
+        while line := source.readline(LONGEST_LINE):
+            number += 1
+            if _is_text(line):
+                file.write(line)
+            elif number == 1:
+                return None
+            else:
+                dropped.add(number)
+    return target if dropped.count <= MOST_BROKEN * number else None
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in line
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -90,19 +144,20 @@ def _western(path: Path, wrong: int) -> str:
         for found in _BEYOND_ASCII.finditer(chunk):
             runs += 1
             pairs += bool(_UTF8_PAIR.search(found[0]))
-            odd += not _is_western(found[0], chunk[: found.start()][-1:], chunk[found.end() : found.end() + 1])
+            odd += not is_western(found[0], chunk[: found.start()][-1:], chunk[found.end() : found.end() + 1])
             if runs >= EXAMINED:
                 break
         if runs >= EXAMINED:
             break
-    if 2 * pairs > runs:
+    if 2 * pairs >= runs:
         raise _bad(path, wrong, "is damaged: the rest is UTF-8, this byte is not")
     if odd > 0.02 * runs:
         raise _bad(path, wrong, "is neither UTF-8 nor Western European text, and the encoding cannot be told")
     return "cp1252"
 
 
-def _is_western(run: bytes, before: bytes, after: bytes) -> bool:
+def is_western(run: bytes, before: bytes, after: bytes) -> bool:
+    """Whether bytes beyond ASCII, between `before` and `after`, read as Western European letters and signs."""
     try:
         text = run.decode("cp1252")
     except UnicodeDecodeError:

@@ -52,13 +52,13 @@ class Start(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The columns of a schema, and those that the model takes, in its order.
+    """The columns of a schema, and those that the model takes, in its order; None for an optional one that is absent.
 
     `starts` has one for each column and one for the end; None where it varies from batch to batch, as with views.
     """
 
     fields: list[Field]
-    taken: list[Taken]
+    taken: list[Taken | None]
     starts: list[Start] | None
 
 
@@ -96,6 +96,8 @@ class ArrowReader:
             else:
                 raise damaged()
         self._columns.check_size(rows)
+        if not rows:
+            return Asked([])
         return Asked(self._columns.read([_joined(pieces) for pieces in chunks], rows))
 
     def _layout(self, message: Message) -> Layout:
@@ -109,7 +111,8 @@ class ArrowReader:
             if field.name in names:
                 twice.add(field.name)
             names[field.name] = place
-        taken = [Taken(fields[place], place) for place in named(self._codec, names, twice, "column")]
+        places = named(self._codec, names, twice, "column")
+        taken = [None if place is None else Taken(fields[place], place) for place in places]
         varies = any(node.variadic for field in fields for node in field.nodes)
         layout = Layout(fields, taken, None if varies else _starts(fields, ()))
         if len(message.metadata) <= _LARGEST_KNOWN:
@@ -125,9 +128,9 @@ class ArrowReader:
             raise damaged()
         is_delta = message.header.number(2, "?")
         for place, (taken, wanted) in enumerate(zip(layout.taken, self._columns.fields, strict=True)):
-            field = taken.field
-            if field.dictionary != number:
+            if taken is None or taken.field.dictionary != number:
                 continue
+            field = taken.field
             buffers = Buffers(batch, message.body, allowance)
             if buffers.rows < 0:
                 raise damaged()
@@ -153,7 +156,11 @@ class ArrowReader:
         starts = layout.starts or _starts(layout.fields, batch.variadic)
         if len(batch.nodes) != 2 * starts[-1].node or batch.count != starts[-1].buffer:
             raise damaged()
-        for place, ((field, among), wanted) in enumerate(zip(layout.taken, self._columns.fields, strict=True)):
+        for place, (taken, wanted) in enumerate(zip(layout.taken, self._columns.fields, strict=True)):
+            if taken is None:
+                chunks[place].append([None] * batch.rows)
+                continue
+            field, among = taken
             kind = field.type if field.index_type is None else field.index_type
             found = read_column(kind, batch, *starts[among], as_dates=wanted.kind == "date")
             if field.index_type is not None:

@@ -1,0 +1,23 @@
+"""How well found groups agree with the true ones."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def grouping_accuracy(truth: NDArray[Any], found: NDArray[Any]) -> float:
+    """The share of lines whose found group holds exactly the lines of their true group (Zhu et al. 2019), 0 to 1.
+
+    `truth` and `found`: a number for each line, shape (lines,). Without lines 1.
+    """
+    if truth.shape != found.shape or truth.ndim != 1:
+        raise ValueError(f"one number for each line is wanted, got shapes {truth.shape} and {found.shape}")
+    if not len(truth):
+        return 1.0
+    _, true_codes, true_sizes = np.unique(truth, return_inverse=True, return_counts=True)
+    _, codes, sizes = np.unique(found, return_inverse=True, return_counts=True)
+    pairs = true_codes.astype(np.int64) * len(sizes) + codes
+    _, pair_codes, pair_sizes = np.unique(pairs, return_inverse=True, return_counts=True)
+    together = pair_sizes[pair_codes]
+    return float(np.mean((together == true_sizes[true_codes]) & (together == sizes[codes])))

@@ -1,0 +1,1 @@
+"""What a dataset holds: its canonical tables with the purposes and the edits of their rows folded in."""

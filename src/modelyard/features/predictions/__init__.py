@@ -1,0 +1,1 @@
+"""Batch predictions: the rows of a table predicted as a job."""
