@@ -34,10 +34,11 @@ def plan(intent: str, profile: dict[str, Any], *, target: str | None = None) -> 
         positive, told = _positive(column)
         reasons += told
     drop, told = _drop(columns, column)
-    names = algorithms.names(scenario)
+    # What needs a package besides may be missing where the build runs.
+    names = [name for name in algorithms.names(scenario) if not algorithms.get(name).requires]
     reasons += told
     reasons.append(
-        Reason(decision="candidates", value=", ".join(names), because="the better one on validation rows is kept")
+        Reason(decision="candidates", value=", ".join(names), because="the best one on validation rows is kept")
     )
     return Plan(
         scenario=scenario, target=column["name"], positive=positive, drop=drop, candidates=names, reasons=reasons
