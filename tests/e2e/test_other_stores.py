@@ -6,6 +6,8 @@ import pytest
 
 from fixtures.platform import RunningPlatform
 from fixtures.user import User
+from modelyard import Client
+from modelyard.core.errors import Conflict
 
 
 @pytest.mark.postgres
@@ -26,6 +28,34 @@ def test_the_whole_way_on_postgresql_and_s3(new_platform, postgres_database, s3,
     platform.start()
     with platform.http() as http:
         assert http.get("/api/v1/models").json()["items"][0]["path"] == "museum/titanic"
+
+
+@pytest.mark.postgres
+@pytest.mark.s3
+def test_texts_are_divided_corrected_released_searched_and_predicted_on_postgresql_and_s3(
+    new_platform, postgres_database, s3
+):
+    platform: RunningPlatform = new_platform(
+        MODELYARD_DATABASE_URL=postgres_database, MODELYARD_OBJECTS_URL=f"{s3.url}/models", **s3.options
+    )
+    texts = [f"the parcel {n} is late,delivery" if n % 2 else f"invoice {n} was paid twice,billing" for n in range(120)]
+    with Client(platform.url, platform.key) as client:
+        client.datasets.create("mail", scenario="text-classification")
+        client.datasets.upload("mail", "\n".join(["text,topic", *texts]).encode(), filename="mail.csv")
+        (first, *_) = client.datasets.rows("mail", search="parcel 1 is")
+        client.datasets.label("mail", [first.id], "billing")
+        done = client.datasets.split("mail")
+        assert sum(done.counts.values()) == 120
+        release = client.datasets.release("mail")
+        assert (release.state, release.rows) == ("published", 120)
+        run = client.train("mail", "text-classification/nbsvm", "desk/mail", search={"trials": 2})
+        version = run.wait().version
+        assert [trial.kind for trial in client.runs.list(parent=run.id)] == ["trial", "trial"]
+        client.deployments.publish(version)
+        batch = client.batch_predictions.create("desk/mail/v1", "mail@1").wait()
+        assert len(batch.to_pandas()) == 120
+        with pytest.raises(Conflict, match="cannot be destroyed"):
+            client.datasets.delete("mail")
 
 
 @pytest.fixture
