@@ -8,14 +8,13 @@ its learning library at the top: forms and lists are shown by processes that nev
 
 import importlib
 import pkgutil
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from modelyard import algorithms
 from modelyard.algorithms.base import Algorithm
 from modelyard.core.errors import NotFound
-from modelyard.core.registry import Registry
+from modelyard.core.registry import Registry, installed
 
 GROUP = "modelyard.algorithms"
 
@@ -43,15 +42,15 @@ def names(scenario: str | None = None) -> list[str]:
     if scenario is not None and scenario not in known:
         raise NotFound(f"There is no scenario {scenario!r}. Choose one of: {', '.join(known)}.")
     files = {f"{name}/{outside(file)}" for name, package in known.items() for file in _files(package).names()}
-    installed = {point.name for point in entry_points(group=GROUP) if point.name.partition("/")[0] in known}
-    return sorted(name for name in files | installed if scenario in {None, name.partition("/")[0]})
+    points = {point.name for point in installed(GROUP) if point.name.partition("/")[0] in known}
+    return sorted(name for name in files | points if scenario in {None, name.partition("/")[0]})
 
 
 def get(name: str) -> type[Algorithm[Any]]:
     """The algorithm `<scenario>/<name>`. Raises NotFound, naming the choices there are."""
     if name not in names():
         raise NotFound(f"There is no algorithm {name!r}. Choose one of: {', '.join(names())}.")
-    for point in entry_points(group=GROUP):
+    for point in installed(GROUP):
         if point.name == name:
             loaded: type[Algorithm[Any]] = point.load()
             return loaded

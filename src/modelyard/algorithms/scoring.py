@@ -174,7 +174,7 @@ class Clusters(NamedTuple):
         return lambda weights: share(weights[known])
 
 
-def rightly_grouped(truth: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.bool_]:
+def rightly_grouped(truth: NDArray[Any], found: NDArray[Any]) -> NDArray[np.bool_]:
     """For each line whether its cluster holds exactly the lines of its true group (Zhu et al. 2019)."""
     _, truth, of_truth = np.unique(truth, return_inverse=True, return_counts=True)
     _, found, of_found = np.unique(found, return_inverse=True, return_counts=True)

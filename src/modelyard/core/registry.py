@@ -6,12 +6,24 @@ plus installed entry points of the group `modelyard.<seam>`. A module is importe
 
 import importlib
 import pkgutil
-from importlib.metadata import entry_points
+import sys
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from modelyard.core.errors import NotFound
 
 Base = TypeVar("Base")
+
+
+def installed(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of a group. They are read once for each search path, which takes milliseconds every time."""
+    return _installed(group, tuple(sys.path))
+
+
+@cache
+def _installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:  # noqa: ARG001 - what it depends on
+    return tuple(entry_points(group=group))
 
 
 class Registry(Generic[Base]):
@@ -35,14 +47,14 @@ class Registry(Generic[Base]):
             for module in pkgutil.iter_modules(folder.__path__)
             if module.name not in self._exclude and not module.name.startswith("_") and not module.ispkg
         }
-        return sorted(files | {point.name for point in entry_points(group=self._group)})
+        return sorted(files | {point.name for point in installed(self._group)})
 
     def get(self, name: str) -> type[Base]:
         """The class called `name`.
 
         Raises NotFound, naming the choices there are.
         """
-        for point in entry_points(group=self._group):
+        for point in installed(self._group):
             if point.name == name:
                 loaded: type[Base] = point.load()
                 return loaded

@@ -4,10 +4,11 @@ Known anomalies are never learned from. Where normal rows are known and no anoma
 set. Otherwise learning goes twice: the rows that looked oddest the first time are left out the second time.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from msgspec.structs import replace as changed
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from modelyard.algorithms.anomaly_detection._columns import learn_columns
 from modelyard.algorithms.anomaly_detection._labels import area_under_curve, best_threshold, judges
 from modelyard.algorithms.anomaly_detection._members import Learn
-from modelyard.algorithms.base import Report, Trained, TrainingData
+from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
 from modelyard.algorithms.forms import Form, Search, parameter
 from modelyard.algorithms.tabular.rows import joined, taken
 from modelyard.core.errors import Invalid
@@ -81,6 +82,23 @@ class TrainedRows(Trained):
 
     def save(self, folder: Path) -> str:
         return self.predictor.save(folder)
+
+
+Chosen = TypeVar("Chosen", bound=RowForm)
+
+
+class RowAlgorithm(Algorithm[Chosen]):
+    """What is the same in every algorithm for single rows: they differ in their members."""
+
+    @abstractmethod
+    def plan(self, parameters: Chosen) -> Plan:
+        """Which detectors are learned, and how they count. Raises Invalid."""
+
+    def fit(self, data: TrainingData, parameters: Chosen, report: Report) -> Trained:
+        return fit(data, self.plan(parameters), parameters, report)
+
+    def finish(self, data: TrainingData, trained: Trained, parameters: Chosen, report: Report) -> Trained:
+        return finish(data, trained, self.plan(parameters), parameters, report)
 
 
 def fit(data: TrainingData, plan: Plan, parameters: RowForm, report: Report) -> TrainedRows:

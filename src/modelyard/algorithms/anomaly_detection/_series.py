@@ -1,15 +1,16 @@
 """What the algorithms for series share: scale and season of each, its history judged by row, the threshold."""
 
+from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from msgspec.structs import replace as changed
 from numpy.typing import NDArray
 
 from modelyard.algorithms.anomaly_detection._labels import judges
-from modelyard.algorithms.base import Report, Trained, TrainingData
+from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
 from modelyard.algorithms.forms import Form, Search, parameter
 from modelyard.algorithms.tabular.rows import joined, taken
 from modelyard.core.errors import Invalid
@@ -72,6 +73,27 @@ class TrainedSeries(Trained):
 
     def save(self, folder: Path) -> str:
         return self.predictor.save(folder)
+
+
+Chosen = TypeVar("Chosen", bound=SeriesForm)
+
+
+class SeriesAlgorithm(Algorithm[Chosen]):
+    """What is the same in every algorithm for series: they differ in what is measured."""
+
+    @abstractmethod
+    def settings(self, parameters: Chosen) -> Settings:
+        """Which measure, and its bounds in rows."""
+
+    def period(self, parameters: Chosen) -> int | None:  # noqa: ARG002
+        """The season that is taken off, in rows: 0 automatic, None for none."""
+        return None
+
+    def fit(self, data: TrainingData, parameters: Chosen, report: Report) -> Trained:
+        return fit(data, self.settings(parameters), parameters, report, self.period(parameters))
+
+    def finish(self, data: TrainingData, trained: Trained, parameters: Chosen, report: Report) -> Trained:  # noqa: ARG002
+        return finish(data, self.settings(parameters), parameters, report, self.period(parameters))
 
 
 def fit(

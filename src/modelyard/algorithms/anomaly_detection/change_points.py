@@ -1,8 +1,6 @@
 """Algorithm: sliding likelihood ratio for a change of the mean (Willsky and Jones 1976; Lai 1995)."""
 
-from modelyard.algorithms.anomaly_detection import _series
-from modelyard.algorithms.anomaly_detection._series import SeriesForm, deviations
-from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.anomaly_detection._series import SeriesAlgorithm, SeriesForm, deviations
 from modelyard.algorithms.forms import Search, parameter
 from modelyard.formats.series_anomaly import Settings
 
@@ -21,7 +19,7 @@ class Choices(SeriesForm):
     )  # fmt: skip
 
 
-class ChangePoints(Algorithm[Choices]):
+class ChangePoints(SeriesAlgorithm[Choices]):
     """Keeps the end of each series."""
 
     title = "Change points"
@@ -31,12 +29,5 @@ class ChangePoints(Algorithm[Choices]):
     )
     Parameters = Choices
 
-    def fit(self, data: TrainingData, parameters: Choices, report: Report) -> Trained:
-        return _series.fit(data, _settings(parameters), parameters, report)
-
-    def finish(self, data: TrainingData, trained: Trained, parameters: Choices, report: Report) -> Trained:  # noqa: ARG002
-        return _series.finish(data, _settings(parameters), parameters, report)
-
-
-def _settings(parameters: Choices) -> Settings:
-    return Settings("change", window=parameters.window, history=parameters.reference, silence=parameters.silence)
+    def settings(self, parameters: Choices) -> Settings:
+        return Settings("change", window=parameters.window, history=parameters.reference, silence=parameters.silence)

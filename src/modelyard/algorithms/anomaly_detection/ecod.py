@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from modelyard.algorithms.anomaly_detection import _members, _rows
-from modelyard.algorithms.anomaly_detection._rows import Plan, RowForm
-from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.anomaly_detection import _members
+from modelyard.algorithms.anomaly_detection._rows import Plan, RowAlgorithm, RowForm
 from modelyard.algorithms.forms import parameter
 
 
@@ -18,7 +17,7 @@ class Settings(RowForm):
     )  # fmt: skip
 
 
-class Ecod(Algorithm[Settings]):
+class Ecod(RowAlgorithm[Settings]):
     """Learns the sorted values of each dimension."""
 
     title = "Tail probabilities (ECOD)"
@@ -27,14 +26,7 @@ class Ecod(Algorithm[Settings]):
     )
     Parameters = Settings
 
-    def fit(self, data: TrainingData, parameters: Settings, report: Report) -> Trained:
-        return _rows.fit(data, _plan(parameters), parameters, report)
-
-    def finish(self, data: TrainingData, trained: Trained, parameters: Settings, report: Report) -> Trained:
-        return _rows.finish(data, trained, _plan(parameters), parameters, report)
-
-
-def _plan(parameters: Settings) -> Plan:
-    if not parameters.projections:
-        return Plan(members={"ecod": _members.tails})
-    return Plan(members={"projections": partial(_members.projected_tails, projections=parameters.projections)})
+    def plan(self, parameters: Settings) -> Plan:
+        if not parameters.projections:
+            return Plan(members={"ecod": _members.tails})
+        return Plan(members={"projections": partial(_members.projected_tails, projections=parameters.projections)})

@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from modelyard.algorithms.anomaly_detection import _members, _rows
-from modelyard.algorithms.anomaly_detection._rows import Plan, RowForm
-from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.anomaly_detection import _members
+from modelyard.algorithms.anomaly_detection._rows import Plan, RowAlgorithm, RowForm
 from modelyard.algorithms.forms import parameter
 
 
@@ -17,7 +16,7 @@ class Settings(RowForm):
     )  # fmt: skip
 
 
-class Hbos(Algorithm[Settings]):
+class Hbos(RowAlgorithm[Settings]):
     """Learns a histogram of each column."""
 
     title = "Histograms (HBOS)"
@@ -26,12 +25,5 @@ class Hbos(Algorithm[Settings]):
     )
     Parameters = Settings
 
-    def fit(self, data: TrainingData, parameters: Settings, report: Report) -> Trained:
-        return _rows.fit(data, _plan(parameters), parameters, report)
-
-    def finish(self, data: TrainingData, trained: Trained, parameters: Settings, report: Report) -> Trained:
-        return _rows.finish(data, trained, _plan(parameters), parameters, report)
-
-
-def _plan(parameters: Settings) -> Plan:
-    return Plan(members={"hbos": partial(_members.histograms, bins=parameters.bins)})
+    def plan(self, parameters: Settings) -> Plan:
+        return Plan(members={"hbos": partial(_members.histograms, bins=parameters.bins)})

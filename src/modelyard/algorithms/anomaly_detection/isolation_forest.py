@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from modelyard.algorithms.anomaly_detection import _members, _rows
-from modelyard.algorithms.anomaly_detection._rows import Plan, RowForm
-from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.anomaly_detection import _members
+from modelyard.algorithms.anomaly_detection._rows import Plan, RowAlgorithm, RowForm
 from modelyard.algorithms.forms import Search, parameter
 
 
@@ -21,7 +20,7 @@ class Settings(RowForm):
     )  # fmt: skip
 
 
-class IsolationForest(Algorithm[Settings]):
+class IsolationForest(RowAlgorithm[Settings]):
     """Learns the trees and serves them as a graph."""
 
     title = "Isolation forest"
@@ -30,13 +29,6 @@ class IsolationForest(Algorithm[Settings]):
     )
     Parameters = Settings
 
-    def fit(self, data: TrainingData, parameters: Settings, report: Report) -> Trained:
-        return _rows.fit(data, _plan(parameters), parameters, report)
-
-    def finish(self, data: TrainingData, trained: Trained, parameters: Settings, report: Report) -> Trained:
-        return _rows.finish(data, trained, _plan(parameters), parameters, report)
-
-
-def _plan(parameters: Settings) -> Plan:
-    forest = partial(_members.forest, trees=parameters.trees, sample=parameters.sample)
-    return Plan(members={"isolation_forest": forest})
+    def plan(self, parameters: Settings) -> Plan:
+        forest = partial(_members.forest, trees=parameters.trees, sample=parameters.sample)
+        return Plan(members={"isolation_forest": forest})

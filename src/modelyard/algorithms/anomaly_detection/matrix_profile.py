@@ -1,8 +1,6 @@
 """Algorithm: left matrix profile (Yeh et al. 2016): stretches of a series that nothing before them resembles."""
 
-from modelyard.algorithms.anomaly_detection import _series
-from modelyard.algorithms.anomaly_detection._series import SeriesForm
-from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.anomaly_detection._series import SeriesAlgorithm, SeriesForm
 from modelyard.algorithms.forms import parameter
 from modelyard.formats.series_anomaly import Settings
 
@@ -20,7 +18,7 @@ class Choices(SeriesForm):
     )  # fmt: skip
 
 
-class MatrixProfile(Algorithm[Choices]):
+class MatrixProfile(SeriesAlgorithm[Choices]):
     """Keeps the end of each series, with what its rows were measured at."""
 
     title = "Matrix profile"
@@ -30,12 +28,5 @@ class MatrixProfile(Algorithm[Choices]):
     )
     Parameters = Choices
 
-    def fit(self, data: TrainingData, parameters: Choices, report: Report) -> Trained:
-        return _series.fit(data, _settings(parameters), parameters, report)
-
-    def finish(self, data: TrainingData, trained: Trained, parameters: Choices, report: Report) -> Trained:  # noqa: ARG002
-        return _series.finish(data, _settings(parameters), parameters, report)
-
-
-def _settings(parameters: Choices) -> Settings:
-    return Settings("profile", window=parameters.window, history=parameters.history, silence=parameters.silence)
+    def settings(self, parameters: Choices) -> Settings:
+        return Settings("profile", window=parameters.window, history=parameters.history, silence=parameters.silence)

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from modelyard.algorithms.anomaly_detection import _members, _rows
+from modelyard.algorithms.anomaly_detection import _members
 from modelyard.algorithms.anomaly_detection._members import Learn
-from modelyard.algorithms.anomaly_detection._rows import Plan, RowForm
-from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.anomaly_detection._rows import Plan, RowAlgorithm, RowForm
 from modelyard.algorithms.forms import Search, parameter
 from modelyard.core.errors import Invalid
 
@@ -48,7 +47,7 @@ class Settings(RowForm):
     )  # fmt: skip
 
 
-class RankAverage(Algorithm[Settings]):
+class RankAverage(RowAlgorithm[Settings]):
     """Learns each detector, then how they count."""
 
     title = "Several detectors together"
@@ -58,23 +57,16 @@ class RankAverage(Algorithm[Settings]):
     )
     Parameters = Settings
 
-    def fit(self, data: TrainingData, parameters: Settings, report: Report) -> Trained:
-        return _rows.fit(data, _plan(parameters), parameters, report)
-
-    def finish(self, data: TrainingData, trained: Trained, parameters: Settings, report: Report) -> Trained:
-        return _rows.finish(data, trained, _plan(parameters), parameters, report)
-
-
-def _plan(parameters: Settings) -> Plan:
-    known: dict[str, Learn] = {
-        "isolation_forest": partial(_members.forest, trees=parameters.trees, sample=256),
-        "ecod": _members.tails,
-        "projections": partial(_members.projected_tails, projections=parameters.directions),
-        "hbos": partial(_members.histograms, bins=0),
-        "knn": partial(_members.neighbours, count=parameters.neighbours, kept=2048),
-    }
-    wanted: Callable[[str], bool] = partial(getattr, parameters)
-    members = {name: learn for name, learn in known.items() if wanted(name)}
-    if not members:
-        raise Invalid("No detector is chosen. Switch on at least one of them.")
-    return Plan(members=members, combination=parameters.combination, untrimmed=frozenset({"ecod"}))
+    def plan(self, parameters: Settings) -> Plan:
+        known: dict[str, Learn] = {
+            "isolation_forest": partial(_members.forest, trees=parameters.trees, sample=256),
+            "ecod": _members.tails,
+            "projections": partial(_members.projected_tails, projections=parameters.directions),
+            "hbos": partial(_members.histograms, bins=0),
+            "knn": partial(_members.neighbours, count=parameters.neighbours, kept=2048),
+        }
+        wanted: Callable[[str], bool] = partial(getattr, parameters)
+        members = {name: learn for name, learn in known.items() if wanted(name)}
+        if not members:
+            raise Invalid("No detector is chosen. Switch on at least one of them.")
+        return Plan(members=members, combination=parameters.combination, untrimmed=frozenset({"ecod"}))

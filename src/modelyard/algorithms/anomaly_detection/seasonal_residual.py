@@ -1,8 +1,6 @@
 """Algorithm: what is left after season and level, judged as in Numenta's anomaly likelihood (Ahmad et al. 2017)."""
 
-from modelyard.algorithms.anomaly_detection import _series
-from modelyard.algorithms.anomaly_detection._series import SeriesForm, deviations
-from modelyard.algorithms.base import Algorithm, Report, Trained, TrainingData
+from modelyard.algorithms.anomaly_detection._series import SeriesAlgorithm, SeriesForm, deviations
 from modelyard.algorithms.forms import Search, parameter
 from modelyard.formats.series_anomaly import Settings
 
@@ -25,7 +23,7 @@ class Choices(SeriesForm):
     )  # fmt: skip
 
 
-class SeasonalResidual(Algorithm[Choices]):
+class SeasonalResidual(SeriesAlgorithm[Choices]):
     """Keeps the usual course of a period, and the end of each series."""
 
     title = "Seasonal residual"
@@ -35,12 +33,8 @@ class SeasonalResidual(Algorithm[Choices]):
     )
     Parameters = Choices
 
-    def fit(self, data: TrainingData, parameters: Choices, report: Report) -> Trained:
-        return _series.fit(data, _settings(parameters), parameters, report, parameters.period)
+    def settings(self, parameters: Choices) -> Settings:
+        return Settings("residual", window=parameters.short, history=parameters.span, silence=parameters.silence)
 
-    def finish(self, data: TrainingData, trained: Trained, parameters: Choices, report: Report) -> Trained:  # noqa: ARG002
-        return _series.finish(data, _settings(parameters), parameters, report, parameters.period)
-
-
-def _settings(parameters: Choices) -> Settings:
-    return Settings("residual", window=parameters.short, history=parameters.span, silence=parameters.silence)
+    def period(self, parameters: Choices) -> int | None:
+        return parameters.period

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.algorithms.scoring import rightly_grouped
+
 
 def grouping_accuracy(truth: NDArray[Any], found: NDArray[Any]) -> float:
     """The share of lines whose found group holds exactly the lines of their true group (Zhu et al. 2019), 0 to 1.
@@ -15,9 +17,4 @@ def grouping_accuracy(truth: NDArray[Any], found: NDArray[Any]) -> float:
         raise ValueError(f"one number for each line is wanted, got shapes {truth.shape} and {found.shape}")
     if not len(truth):
         return 1.0
-    _, true_codes, true_sizes = np.unique(truth, return_inverse=True, return_counts=True)
-    _, codes, sizes = np.unique(found, return_inverse=True, return_counts=True)
-    pairs = true_codes.astype(np.int64) * len(sizes) + codes
-    _, pair_codes, pair_sizes = np.unique(pairs, return_inverse=True, return_counts=True)
-    together = pair_sizes[pair_codes]
-    return float(np.mean((together == true_sizes[true_codes]) & (together == sizes[codes])))
+    return float(np.mean(rightly_grouped(truth, found)))

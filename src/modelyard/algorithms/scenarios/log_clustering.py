@@ -5,7 +5,7 @@ judged against the true groups, as the field does it (Zhu et al. 2019). How many
 last ones before these are learned from.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,6 @@ from modelyard.protocol.signature import Field, Signature
 FEWEST_LINES = 20
 EXAMPLE_LENGTH = 500
 LISTED = 1000
-
-
-class _Notes(NamedTuple):
-    """What is shown of the clusters' sizes among the test lines."""
-
-    lines: int
 
 
 class LogClustering(Scenario):
@@ -66,7 +60,7 @@ class LogClustering(Scenario):
         types = {name: tables["training"][name].type for name in (text, aim.target) if name}
         dropped = {name: "is not the line" for name in signature.ignored if name != aim.target}
         warnings = () if groups else ("No line has a true group: how well lines are put together, nobody measured.",)
-        return Prepared(signature, Parts(training, validation, test), types, dropped, warnings, _Notes(lines))
+        return Prepared(signature, Parts(training, validation, test), types, dropped, warnings)
 
     def judge(self, prepared: Prepared, purpose: Purpose) -> Judge:  # noqa: ARG002
         return Clusters()

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.algorithms.base import Report, Trained, TrainingData
-from modelyard.algorithms.forms import Form, Search, parameter
+from modelyard.algorithms.forms import Search, parameter
 from modelyard.algorithms.tabular import categories, goals, links, rounds, targets, threads, trees
 from modelyard.algorithms.tabular.categories import Vocabulary
 from modelyard.algorithms.tabular.goals import Goal
 from modelyard.algorithms.tabular.graph import Graph
 from modelyard.algorithms.tabular.preparation import learn_features
+from modelyard.algorithms.tabular.rounds import RoundsForm
 from modelyard.algorithms.tabular.rows import joined
 from modelyard.formats.base import Batch
 from modelyard.formats.features import Features, Featuriser
@@ -34,21 +35,9 @@ UNWATCHED = 100
 """How many rounds are learned where no validation rows say when to stop."""
 
 
-class BoostingParameters(Form):
+class BoostingParameters(RoundsForm):
     """The form of LightGBM."""
 
-    learning_rate: float = parameter(
-        0.05, "Learning rate", "How much each tree corrects. Smaller learns finer and takes longer.",
-        search=Search(0.01, 0.2, log=True), ge=0.005, le=0.5,
-    )  # fmt: skip
-    max_rounds: int = parameter(
-        2000, "Most rounds", "An upper bound; learning stops earlier where it no longer helps.",
-        unit="rounds", advanced=True, ge=1, le=10000,
-    )  # fmt: skip
-    patience: int = parameter(
-        60, "Patience", "Rounds without a better validation score before learning stops.",
-        unit="rounds", advanced=True, ge=5, le=1000,
-    )  # fmt: skip
     num_leaves: int = parameter(
         31, "Leaves per tree", "More leaves follow finer patterns and overfit sooner.",
         group="Trees", unit="leaves", search=Search(8, 255, log=True), ge=2, le=255,

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.algorithms.base import Report, Trained, TrainingData
-from modelyard.algorithms.forms import Form, Search, parameter
+from modelyard.algorithms.forms import Search, parameter
 from modelyard.algorithms.tabular import encodings, extras, rounds, threads
 from modelyard.algorithms.tabular.boosting import UNWATCHED, Preparation
 from modelyard.algorithms.tabular.encodings import Encoder
 from modelyard.algorithms.tabular.forest import Forest, ForestModel, Growing
 from modelyard.algorithms.tabular.goals import Goal
+from modelyard.algorithms.tabular.rounds import RoundsForm
 from modelyard.algorithms.tabular.rows import joined
 from modelyard.algorithms.tabular.trees import Tree
 from modelyard.formats.base import Batch
@@ -26,21 +27,9 @@ from modelyard.formats.base import Batch
 LOSSES = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
 
-class CatBoostParameters(Form):
+class CatBoostParameters(RoundsForm):
     """The form of CatBoost."""
 
-    learning_rate: float = parameter(
-        0.05, "Learning rate", "How much each tree corrects. Smaller learns finer and takes longer.",
-        search=Search(0.01, 0.2, log=True), ge=0.005, le=0.5,
-    )  # fmt: skip
-    max_rounds: int = parameter(
-        2000, "Most rounds", "An upper bound; learning stops earlier where it no longer helps.",
-        unit="rounds", advanced=True, ge=1, le=10000,
-    )  # fmt: skip
-    patience: int = parameter(
-        60, "Patience", "Rounds without a better validation score before learning stops.",
-        unit="rounds", advanced=True, ge=5, le=1000,
-    )  # fmt: skip
     depth: int = parameter(
         6, "Depth", "How many questions a tree asks; all nodes of one depth ask the same.",
         group="Trees", unit="splits", search=Search(4, 8, step=1), ge=1, le=10,

@@ -1,8 +1,26 @@
-"""Following boosting round by round, whatever the library: reports, and stops once more rounds bring nothing."""
+"""Boosting round by round, whatever the library: its parameters, its reports, and the stop once nothing is gained."""
 
 import time
 
+from modelyard.algorithms import forms
 from modelyard.algorithms.base import Report
+
+
+class RoundsForm(forms.Form):
+    """What the forms of all boosting begin with."""
+
+    learning_rate: float = forms.parameter(
+        0.05, "Learning rate", "How much each tree corrects. Smaller learns finer and takes longer.",
+        search=forms.Search(0.01, 0.2, log=True), ge=0.005, le=0.5,
+    )  # fmt: skip
+    max_rounds: int = forms.parameter(
+        2000, "Most rounds", "An upper bound; learning stops earlier where it no longer helps.",
+        unit="rounds", advanced=True, ge=1, le=10000,
+    )  # fmt: skip
+    patience: int = forms.parameter(
+        60, "Patience", "Rounds without a better validation score before learning stops.",
+        unit="rounds", advanced=True, ge=5, le=1000,
+    )  # fmt: skip
 
 
 class Search:
