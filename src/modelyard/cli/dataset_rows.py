@@ -149,7 +149,9 @@ def changes(name: str, limit: int, as_json: bool) -> None:
         Column("created_at", "WHEN"),
         Column("created_by", "WHO"),
         Column("action", "WHAT"),
-        Column("detail", "DETAIL", lambda detail: ", ".join(f"{key} {value}" for key, value in detail.items())),
+        Column(
+            "detail", "DETAIL", lambda told: ", ".join(f"{key} {value}" for key, value in told.items() if value != "")
+        ),
     ]
     show(found, columns, as_json=as_json)
 
